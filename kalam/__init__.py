@@ -1,0 +1,1 @@
+"""Kalam: language and vision models for scripts that the big models serve badly."""

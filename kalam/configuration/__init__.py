@@ -1,0 +1,1 @@
+"""The configuration: defaults, checks, documentation, all from one schema."""

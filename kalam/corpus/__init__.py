@@ -1,0 +1,1 @@
+"""From raw sources to splits: fetch, extract, clean, deduplicate, split."""

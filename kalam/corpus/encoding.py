@@ -1,0 +1,85 @@
+"""The text behind a page's bytes: byte order marks, UTF-8, what is declared, what the bytes look like."""
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16's, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+DECLARATION = re.compile(rb"""<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+HEADER = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+MARKUP = re.compile(rb"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>|\s+")
+DAMAGE = 0.1  # share of broken sequences up to which bytes are UTF-8 that was cut or mixed, not another encoding
+
+
+def decode(body: bytes, content_type: str | None = None) -> str:
+    """The text of a page or file, without its byte order mark.
+
+    UTF-8 is known by its form, so it wins over any declaration; then the charset of
+    `content_type` (an HTTP header), then the page's own, then charset_normalizer's guess. A
+    declared Latin charset, which servers give by default, yields to a guess in another script.
+
+    Raises UnicodeError where the bytes make sense in no encoding.
+    """
+    for mark, encoding in BOMS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(encoding, errors="replace")
+    if encoding := _utf16_without_mark(body):
+        return body.decode(encoding, errors="replace")
+    text = body.decode("utf-8", errors="replace")
+    beyond_ascii = len(text) - len(text.encode("ascii", errors="ignore"))
+    if text.count("\ufffd") <= DAMAGE * beyond_ascii:
+        return text
+    declared = next(_strictly(body, _declared(body, content_type)), None)
+    if declared is not None and not _is_latin(declared):
+        return declared
+    guessed = next(_strictly(body, _guesses(body)), None)
+    if declared is not None and (guessed is None or _is_latin(guessed)):
+        return declared
+    if guessed is None:
+        raise UnicodeError("the bytes make sense in no encoding")
+    return guessed
+
+
+def _utf16_without_mark(body: bytes) -> str | None:
+    # markup is ASCII, so every other byte of it is zero
+    head = body[:64].ljust(2)
+    if head[1::2].count(0) > len(head) // 4:
+        return "utf-16-le"
+    return "utf-16-be" if head[::2].count(0) > len(head) // 4 else None
+
+
+def _declared(body: bytes, content_type: str | None) -> Iterator[str]:
+    if header := HEADER.search(content_type or ""):
+        yield header[1]
+    for declaration in DECLARATION.finditer(body[:4096]):
+        yield declaration[1].decode("ascii", errors="ignore")
+
+
+def _guesses(body: bytes) -> Iterator[str]:
+    from charset_normalizer import from_bytes
+
+    text = MARKUP.sub(b" ", body)
+    # ASCII words say nothing, and are most of a page's menus
+    yield from (match.encoding for match in from_bytes(b" ".join(w for w in text.split() if not w.isascii())))
+
+
+def _strictly(body: bytes, encodings: Iterator[str]) -> Iterator[str]:
+    for name in encodings:
+        try:
+            encoding = codecs.lookup(name).name
+            # browsers read Latin-1 as its superset (WHATWG Encoding, section 4.2)
+            yield body.decode("cp1252" if encoding in ("iso8859-1", "ascii") else encoding)
+        except (LookupError, UnicodeError):
+            continue
+
+
+def _is_latin(text: str) -> bool:
+    letters = [c for c in text if c > "\x7f" and c.isalpha()]
+    return sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) > len(letters) / 2

@@ -1,0 +1,49 @@
+"""The local files a source reads; light, for it is asked while the workflow is still being put together."""
+
+import glob
+from pathlib import Path
+from typing import Any
+
+from kalam.files.errors import InputError
+
+
+def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
+    """The files of a source: those its patterns match, or all of a served or local folder; sorted, below `root`.
+
+    Raises InputError as `matched_files` and `folder_files` do.
+    """
+    if source["kind"] == "files":
+        files = matched_files(source["paths"], root)
+    elif source["kind"] == "site" and source["serve"] is not None:
+        files = folder_files("serve", source["serve"], root)
+    elif source["kind"] == "hub" and Path(root, source["dataset"]).is_dir():
+        files = folder_files("dataset", source["dataset"], root)
+    else:
+        files = []
+    return [str(Path(root, file)) for file in files]
+
+
+def matched_files(patterns: list[str], root: str | Path) -> list[str]:
+    """The files that glob patterns match (`**` is any depth), relative to `root`, each once, sorted.
+
+    Raises InputError naming a pattern that matches no file.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in glob.glob(pattern, root_dir=root, recursive=True) if Path(root, name).is_file()}
+        if not matches:
+            raise InputError(f"paths: {pattern!r} matches no file")
+        found |= matches
+    return sorted(found)
+
+
+def folder_files(key: str, folder: str, root: str | Path) -> list[str]:
+    """All files below a folder, relative to `root`, sorted. Raises InputError naming `key` where there is none."""
+    files = sorted(
+        str(Path(folder, path.relative_to(Path(root, folder))))
+        for path in Path(root, folder).rglob("*")
+        if path.is_file()
+    )
+    if not files:
+        raise InputError(f"{key}: {folder!r} is no folder with files")
+    return files

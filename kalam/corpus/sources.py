@@ -1,0 +1,88 @@
+"""Collecting: every source of the configuration as documents, with what was dropped and why."""
+
+import heapq
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from kalam.corpus.filtering import write_filtered
+from kalam.corpus.readers import READERS
+from kalam.corpus.rows import Found, Source
+from kalam.corpus.store import Store
+from kalam.files.digests import digest_value
+from kalam.files.errors import InputError
+
+
+def write_collected(
+    source: dict[str, Any],
+    name: str,
+    language: str,
+    seed: int,
+    root: str | Path,
+    store: str | Path,
+    documents: str | Path,
+    dropped: str | Path,
+    counts: str | Path,
+) -> dict[str, Any]:
+    """Collect a source into `documents`, `dropped` and `counts`, all atomic; returns the counts.
+
+    `source` is its section of the configuration, `root` the folder its paths are relative to,
+    `store` the folder in which a crawl keeps its pages.
+
+    Raises InputError as `collect` does, and where there is no document at all.
+    """
+    figures = write_filtered(collect(source, name, language, seed, root, store), documents, dropped, counts)
+    Store(store).finish()
+    if not figures["kept"]:
+        reasons = ", ".join(f"{reason} ({number})" for reason, number in figures["dropped"].items())
+        raise InputError(f"source {name}: no document; dropped: {reasons or 'nothing, it is empty'}")
+    return figures
+
+
+def collect(
+    source: dict[str, Any], name: str, language: str, seed: int, root: str | Path, store: str | Path
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """The documents of a source, each with None, and the places without one, each with its reason.
+
+    A document has every field but `id` and `script_fraction`. The group comes from the source and
+    the place (URL, path, row) or a column, never from the text, so editing a text moves nothing.
+
+    Raises InputError, beginning with the source's name, for what is wrong with the source.
+    """
+    most = source["max_records"]
+    with closing(READERS[source["kind"]](Source(source, name, language), Path(root), Store(store))) as found:
+        if most is not None:
+            found = _sample(found, most, seed) if source["strategy"] == "random" else _first(found, most)
+        try:
+            for item in found:
+                if item.document is not None:
+                    yield item.document, None
+                else:
+                    reason, _, detail = item.reason.partition(": ")
+                    yield {"source": name, **item.place}, {"reason": reason, **({"detail": detail} if detail else {})}
+        except InputError as error:
+            raise InputError(f"source {name}: {error}") from None
+
+
+def _first(found: Iterator[Found], most: int) -> Iterator[Found]:
+    for item in found:
+        yield item
+        most -= item.document is not None
+        if not most:
+            return
+
+
+def _sample(found: Iterator[Found], most: int, seed: int) -> Iterator[Found]:
+    """The documents whose places have the lowest digests: the same ones in whatever order they come."""
+    chosen: list[tuple[int, int, Found]] = []
+    for number, item in enumerate(found):
+        if item.document is None:
+            yield item
+            continue
+        entry = (-int(digest_value([seed, item.place]), 16), -number, item)
+        if len(chosen) < most:
+            heapq.heappush(chosen, entry)
+        else:
+            heapq.heappushpop(chosen, entry)
+    yield from (item for _, _, item in sorted(chosen, key=lambda entry: -entry[1]))

@@ -1,0 +1,1 @@
+"""Honest measures: perplexity, floors, intervals, tables, plots."""

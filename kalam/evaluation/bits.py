@@ -1,0 +1,188 @@
+"""Bits per byte and its relatives, with intervals: arithmetic on score rows."""
+
+import hashlib
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kalam.files.errors import InputError
+
+# Score rows, one for each document under one model: id, register, bytes, characters, words, tokens (None
+# for a floor), nll (nats, summed over the document; None where the model could not score it).
+Rows = Sequence[dict[str, Any]]
+
+LEVEL = 0.95
+CELLS = 4_000_000  # numbers drawn at once; it bounds memory and changes no figure
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+# Each measure is a ratio of sums over documents, and the rising function that makes the figure of it.
+MEASURES: dict[str, tuple[str, str, Callable]] = {
+    "bits_per_byte": ("nll", "bytes", _bits),
+    "bits_per_character": ("nll", "characters", _bits),
+    "word_perplexity": ("nll", "words", np.exp),
+    "token_perplexity": ("nll", "tokens", np.exp),
+    "tokens_per_byte": ("tokens", "bytes", float),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over n documents with its 95 % interval; failures: documents that were not scored.
+
+    A document not scored counts as one of infinite cost: the value is inf (None for a difference,
+    where inf - inf has no value) and there is no interval. Nor is there one for a single document.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    failures: int
+
+
+def text_size(text: str) -> dict[str, int]:
+    """UTF-8 bytes, code points, and words between white space of a scored text."""
+    return {"bytes": len(text.encode("utf-8")), "characters": len(text), "words": len(text.split())}
+
+
+def text_digest(documents: Iterable[dict[str, Any]]) -> str:
+    """SHA-256, in hexadecimal, over the scored texts in order of id, a zero byte after each.
+
+    Raises InputError for a text that is not NFC: its bytes would not be those of the same text elsewhere.
+    """
+    total = hashlib.sha256()
+    for document in sorted(documents, key=lambda document: document["id"]):
+        if not unicodedata.is_normalized("NFC", document["text"]):
+            raise InputError(f"document {document['id']}: its text is not NFC, as every scored text has to be")
+        total.update(document["text"].encode("utf-8") + b"\0")
+    return total.hexdigest()
+
+
+def measure(rows: Rows, name: str) -> float:
+    """One of MEASURES; inf where the nll is needed and a document was not scored. Raises InputError."""
+    above, below, finish = MEASURES[name]
+    sums = [math.fsum(column) for column in _columns(rows, above, below).T]
+    return _finished(finish, sums[0] / sums[1])
+
+
+def bits_per_byte(rows: Rows) -> float:
+    """Sum of nll / (ln 2 * sum of bytes)."""
+    return measure(rows, "bits_per_byte")
+
+
+def token_perplexity(rows: Rows) -> float:
+    """exp(sum of nll / sum of tokens); it compares within one tokenizer only."""
+    return measure(rows, "token_perplexity")
+
+
+def failures(*scorings: Rows) -> int:
+    """How many documents at least one of the scorings has no finite nll for."""
+    return len({row["id"] for rows in scorings for row in rows if not _scored(row)})
+
+
+def estimates(rows: Rows, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Every measure that applies (a floor has none of tokens), with its percentile bootstrap interval.
+
+    Documents are drawn, not tokens, since the tokens of one document hang together (Efron and
+    Tibshirani, An Introduction to the Bootstrap, 1993). Raises InputError for rows without text.
+    """
+    keys = ["nll", "bytes", "characters", "words"]
+    keys += ["tokens"] if any(row["tokens"] is not None for row in rows) else []
+    columns, failed = _columns(rows, *keys), failures(rows)
+    drawn = None if failed or len(rows) < 2 else _resampled(columns, resamples, seed)
+    result = {}
+    for name, (above, below, finish) in MEASURES.items():
+        if above in keys and below in keys:
+            ends = (None, None)
+            if drawn is not None:
+                ends = _interval(drawn[:, keys.index(above)] / drawn[:, keys.index(below)], finish)
+            result[name] = Estimate(measure(rows, name), *ends, len(rows), failed)
+    return result
+
+
+def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int) -> Estimate:
+    """Bits per byte of `rows` minus those of `baseline` on the same documents, resampled together.
+
+    Raises InputError where the two were not scored on the same ids and bytes.
+    """
+    require_same_text(rows, baseline)
+    if failed := failures(rows, baseline):
+        return Estimate(None, None, None, len(rows), failed)
+    columns = _columns(rows, "nll", "bytes")
+    columns[:, 0] -= _columns(baseline, "nll")[:, 0]
+    value = bits_per_byte(rows) - bits_per_byte(baseline)
+    if len(rows) < 2:
+        return Estimate(value, None, None, len(rows), 0)
+    drawn = _resampled(columns, resamples, seed)
+    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], _bits), len(rows), 0)
+
+
+def require_same_text(rows: Rows, others: Rows) -> None:
+    """Raise InputError unless both have the same documents, each with the same bytes."""
+    mine, theirs = ({row["id"]: row["bytes"] for row in some} for some in (rows, others))
+    if mine.keys() != theirs.keys():
+        odd = sorted(mine.keys() ^ theirs.keys())
+        raise InputError(f"scores do not compare: {len(odd)} documents have only one of them, the first is {odd[0]}")
+    for name, size in mine.items():
+        if size != theirs[name]:
+            raise InputError(
+                f"scores do not compare: document {name} has {size} bytes in one, {theirs[name]} in the other"
+            )
+
+
+def of_registers(rows: Iterable[dict[str, Any]], registers: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of some registers. Raises InputError where a register has none."""
+    kept = [row for row in rows if row["register"] in registers]
+    for register in registers:
+        if not any(row["register"] == register for row in kept):
+            raise InputError(f"no scored document of register {register}")
+    return kept
+
+
+def _scored(row: dict[str, Any]) -> bool:
+    return row["nll"] is not None and math.isfinite(row["nll"])
+
+
+def _columns(rows: Rows, *keys: str) -> np.ndarray:
+    """(rows, keys), in order of id, so that the order of the file does not count."""
+    ordered = sorted(rows, key=lambda row: row["id"])
+    if not ordered:
+        raise InputError("no score rows: the text under evaluation is empty")
+    for row, following in zip(ordered, [*ordered[1:], None], strict=True):
+        if following and row["id"] == following["id"]:
+            raise InputError(f"document {row['id']} is scored twice")
+        for key in keys:
+            if key != "nll" and not (row[key] and row[key] > 0):
+                raise InputError(f"document {row['id']}: {key} is {row[key]}, a scored text has 1 or more")
+    values = [[row[key] if key != "nll" or _scored(row) else math.inf for key in keys] for row in ordered]
+    return np.array(values, dtype=float)
+
+
+def _resampled(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Sums of the columns over documents drawn with replacement, (resamples, columns)."""
+    n, generator = len(columns), np.random.default_rng(seed)
+    size = max(1, CELLS // n)
+    parts = []
+    for begin in range(0, resamples, size):
+        counts = generator.multinomial(n, np.full(n, 1 / n), size=min(size, resamples - begin))
+        parts.append(counts.astype(float) @ columns)
+    return np.concatenate(parts)
+
+
+def _interval(ratios: np.ndarray, finish: Callable) -> tuple[float, float]:
+    # Every `finish` rises, so it may come last; a perplexity beyond 1e308 would spoil the interpolation.
+    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return _finished(finish, low), _finished(finish, high)
+
+
+def _finished(finish: Callable, ratio: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(finish(ratio))

@@ -1,0 +1,103 @@
+"""Held-out openings continued by the base and by the adapted model, side by side on a page."""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kalam.files.digests import digest_text
+from kalam.text.scripts import SCRIPTS
+from kalam.text.tokens import prefix_token
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+OPENING = 0.25  # of a document's lines, or of its words where it is one line
+TEMPERATURE, TOP_P = 0.8, 0.95
+
+PAGE = """<!DOCTYPE html>
+<html lang="{language}" dir="{direction}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 17px/1.7 "Noto Sans", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Naskh Arabic", sans-serif;
+  max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }}
+h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1rem; margin: 0 0 .4rem; color: #5b6875; }}
+section {{ display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; margin: 1.5rem 0; padding-top: 1rem;
+  border-top: 1px solid #d5dce3; }}
+div.text {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+p.note {{ color: #5b6875; }}
+@media (max-width: 50rem) {{ section {{ grid-template-columns: 1fr; }} }}
+</style>
+</head>
+<body>
+<h1 dir="ltr" lang="en">{title}</h1>
+<p class="note" dir="ltr" lang="en">{note}</p>
+{sections}
+</body>
+</html>
+"""
+
+
+def openings(documents: Sequence[dict[str, Any]], count: int) -> list[tuple[str, str]]:
+    """The opening and the rest of `count` documents, chosen by digest, so the same for every model."""
+    chosen = sorted(documents, key=lambda document: digest_text(document["id"]))[:count]
+    return [_cut(document["text"]) for document in chosen]
+
+
+def continue_text(
+    model: "torch.nn.Module",
+    tokenizer: "PreTrainedTokenizerFast",
+    opening: str,
+    length: int,
+    seed: int,
+) -> str:
+    """`length` characters or fewer that the model puts after an opening, by seeded nucleus sampling."""
+    import torch
+
+    torch.manual_seed(seed)
+    ids = [prefix_token(tokenizer), *tokenizer(opening, add_special_tokens=False)["input_ids"]]
+    inputs = torch.tensor([ids], device=next(model.parameters()).device)
+    per_character = len(ids) / max(1, len(opening))
+    output = model.generate(
+        input_ids=inputs,
+        attention_mask=torch.ones_like(inputs),
+        max_new_tokens=max(8, int(length * per_character)),
+        do_sample=True,
+        temperature=TEMPERATURE,
+        top_p=TOP_P,
+        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+    )
+    return tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def page(title: str, language: str, rows: Sequence[dict[str, str]]) -> str:
+    """The page; each row has opening, text (what the author wrote), base and adapted, all escaped here."""
+    sections = "\n".join(_section(row) for row in rows)
+    note = (
+        f"Openings of documents that no model has seen; each model goes on by sampling at temperature {TEMPERATURE:g} "
+        f"(top-p {TOP_P:g}) with the same seed. A picture of what was learnt, not a measure of it."
+    )
+    direction = "rtl" if SCRIPTS[language].right_to_left else "ltr"
+    return PAGE.format(
+        title=html.escape(title), language=language, direction=direction, note=html.escape(note), sections=sections
+    )
+
+
+def _section(row: dict[str, str]) -> str:
+    columns = [("base", row["base"]), ("adapted", row["adapted"]), ("author", row["text"])]
+    cells = "".join(
+        f'<div><h2 dir="ltr" lang="en">{name}</h2><div class="text"><b>{html.escape(row["opening"])}</b>'
+        f"{html.escape(text)}</div></div>"
+        for name, text in columns
+    )
+    return f"<section>{cells}</section>"
+
+
+def _cut(text: str) -> tuple[str, str]:
+    unit = "\n" if text.count("\n") > 3 else " "
+    parts = text.split(unit)
+    at = len(unit.join(parts[: max(1, round(OPENING * len(parts)))]))
+    return text[:at], text[at:]

@@ -1,0 +1,149 @@
+"""Log-likelihood of whole documents under a causal model, each token scored once.
+
+Every model sees the same text and the same context, counted in bytes of text, not in its own
+tokens; only so do their bits per byte compare.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kalam.files.errors import InputError
+from kalam.text.tokens import prefix_token
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Window:
+    """One forward pass over part of a document.
+
+    tokens: the prefix token and the tokens in sight; scored: how many at the end are scored here.
+    """
+
+    document: int
+    tokens: list[int]
+    scored: int
+
+
+def windows(
+    document: int, tokens: Sequence[int], starts: Sequence[int], prefix: int, context: int, stride: int
+) -> Iterator[Window]:
+    """Windows of `context` bytes every `stride` bytes, which score each token exactly once.
+
+    `starts` holds the byte of the text each token begins at, ascending. The first window scores
+    all it sees, a later one what lies beyond the window before it, so a scored token has at least
+    context - stride bytes (or the whole beginning of the document) to look back on. Each window
+    opens with the prefix token, as a document does.
+    """
+    if not 0 < stride <= context:
+        raise InputError(f"evaluation.stride: {stride}, allowed are 1 to the context, {context}")
+    begin, first, scored_to = 0, 0, 0
+    while scored_to < len(tokens):
+        while first < len(tokens) and starts[first] < begin:
+            first += 1
+        end = scored_to
+        while end < len(tokens) and starts[end] < begin + context:
+            end += 1
+        if end > scored_to:
+            yield Window(document, [prefix, *tokens[first:end]], end - scored_to)
+        begin, scored_to = begin + stride, end
+
+
+def byte_starts(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """The byte each token begins at, from its character offsets."""
+    before = [0]
+    for character in text:
+        before.append(before[-1] + len(character.encode("utf-8")))
+    return [before[begin] for begin, _ in offsets]
+
+
+def encode(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[list[int], list[int], str | None]:
+    """Token ids, their first bytes, and why the figure would not be about this text, if so.
+
+    A model that reads an unknown token or other text than it was given is easy to please.
+    """
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids = encoded["input_ids"]
+    failure = None
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
+        failure = "unknown token"
+    elif tokenizer.decode(ids, clean_up_tokenization_spaces=False) != text:
+        failure = "lossy tokenizer"
+    return ids, byte_starts(text, encoded["offset_mapping"]), failure
+
+
+def score(
+    model: "torch.nn.Module",
+    tokenizer: "PreTrainedTokenizerFast",
+    documents: Sequence[dict[str, Any]],
+    context: int,
+    stride: int,
+    batch: int,
+) -> list[dict[str, Any]]:
+    """One row per document: id, register, bytes, characters, words, tokens, nll (nats, summed), failure.
+
+    A document that the tokenizer does not keep has no nll but its failure. Raises InputError where
+    a window is longer than the model's positions.
+    """
+    from tqdm import tqdm
+
+    prefix = prefix_token(tokenizer)
+    rows, work = [], []
+    for index, document in enumerate(documents):
+        text = document["text"]
+        ids, starts, failure = encode(tokenizer, text)
+        rows.append(
+            {
+                "id": document["id"],
+                "register": document["register"],
+                "bytes": len(text.encode("utf-8")),
+                "characters": len(text),
+                "words": len(text.split()),
+                "tokens": len(ids),
+                "nll": None if failure else 0.0,
+                "failure": failure,
+            }
+        )
+        if failure is None:
+            work.extend(windows(index, ids, starts, prefix, context, stride))
+    work.sort(key=lambda window: -len(window.tokens))
+    _require_positions(model, work, context)
+    parts: dict[int, list[float]] = {}
+    for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):
+        some = work[begin : begin + batch]
+        for window, nll in zip(some, _window_nll(model, some, prefix), strict=True):
+            parts.setdefault(window.document, []).append(nll)
+    for index, values in parts.items():
+        rows[index]["nll"] = math.fsum(values)  # exact, so the order of the batches does not count
+    return rows
+
+
+def _window_nll(model: "torch.nn.Module", some: Sequence[Window], pad: int) -> list[float]:
+    """Summed negative log-likelihood of each window's scored tokens. Padding stands at the right,
+    where a causal model never looks from a scored position."""
+    import torch
+    from torch.nn import functional
+
+    device = next(model.parameters()).device
+    length = max(len(window.tokens) for window in some)
+    ids = torch.tensor([window.tokens + [pad] * (length - len(window.tokens)) for window in some], device=device)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        losses = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").double().cpu()
+    return [
+        float(losses[row, len(window.tokens) - 1 - window.scored : len(window.tokens) - 1].sum())
+        for row, window in enumerate(some)
+    ]
+
+
+def _require_positions(model: "torch.nn.Module", work: Sequence[Window], context: int) -> None:
+    most = getattr(model.config, "max_position_embeddings", None)
+    if work and most and len(work[0].tokens) > most:
+        raise InputError(
+            f"evaluation.context: {context} bytes are up to {len(work[0].tokens)} tokens here, "
+            f"the model has {most} positions"
+        )

@@ -1,0 +1,1 @@
+"""Files as Kalam keeps them: JSONL, TSV, atomic writes, digests, logs."""

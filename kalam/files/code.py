@@ -1,0 +1,78 @@
+"""A digest of the code behind a script, so that a rule reruns when its meaning changes and only then."""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ROOT = PACKAGE.parent
+
+
+def digest_code(script: str | Path, *modules: str) -> str:
+    """The digest of a script, of every module of this package that it imports, and of `modules`.
+
+    Imports are followed wherever they stand, but for those under `if TYPE_CHECKING:`. Comments,
+    docstrings and layout do not count. `modules` names what a script imports by a name it is given.
+    """
+    total = hashlib.sha256()
+    for path in (Path(script), *sorted(_reached(_imports(Path(script)) | {_file(name) for name in modules}))):
+        total.update(f"{path.name} {_meaning(path)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _reached(files: Iterable[Path]) -> set[Path]:
+    files, reached = set(files), set()
+    while files:
+        path = files.pop()
+        reached.add(path)
+        files |= _imports(path) - reached
+    return reached
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(node, body[0]):
+            body[0] = ast.Pass()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return tree
+
+
+def _is_docstring(node: ast.AST, first: ast.stmt) -> bool:
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return text and isinstance(node, holders)
+
+
+@cache
+def _meaning(path: Path) -> str:
+    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    return frozenset(file for name in _imported(_tree(path)) if (file := _file(name)))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _file(module: str) -> Path | None:
+    """The file of a module of this package; None for another package's module and for a name that is none."""
+    if module.split(".")[0] != PACKAGE.name:
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    found = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    return found[0] if found else None

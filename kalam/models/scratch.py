@@ -1,0 +1,43 @@
+"""Models made here: an architecture of transformers at the size the configuration names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kalam.files.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
+    """A causal model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
+
+    Raises InputError for an architecture or a key that transformers does not know.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    settings = dict(architecture)
+    model_type = settings.pop("model_type")
+    try:
+        defaults = AutoConfig.for_model(model_type)
+    except ValueError:
+        raise InputError(f"architecture.model_type: transformers knows no `{model_type}`") from None
+    if unknown := sorted(key for key in settings if not hasattr(defaults, key)):
+        raise InputError(f"architecture: `{model_type}` has no setting named {', '.join(unknown)}")
+    config = AutoConfig.for_model(
+        model_type,
+        **settings,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: str | Path) -> None:
+    """Write model and tokenizer in the hub's layout (safetensors)."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

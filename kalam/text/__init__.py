@@ -1,0 +1,1 @@
+"""Scripts, normalisation and tokens."""

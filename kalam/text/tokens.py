@@ -1,0 +1,97 @@
+"""Tokenizers: trained here, loaded by the one function that proves which one it got."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalam.files.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# Qwen3.5's pre-tokeniser: marks stay with their letters (GPT-2's and Qwen2's cut every vowel
+# sign off), and llama.cpp knows it by name, so a model with it can be exported.
+PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
+    r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+PROBE = "র‍্যাব বৃষ্টি পড়ে; তোমার নয়ন।\nஅன்பும் க்ஷ 12 \t كِتَابٌ می‌روم, don't ক্ ়\n\n  x"
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
+    """A byte-level BPE of at most `vocabulary` pieces: three special tokens, 256 bytes, merges.
+
+    It puts BOS before a text, loses nothing and knows no unknown token.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[BOS, EOS, PAD],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    bos = tokenizer.token_to_id(BOS)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, bos)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
+
+
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a model folder, proved to be the one in its `tokenizer.json`.
+
+    AutoTokenizer chooses by `model_type` and silently replaces the pre-tokeniser of, say, a
+    Qwen2 folder; this loads the file itself and compares pre-tokeniser and probe ids.
+    A folder without `tokenizer.json` is converted by AutoTokenizer.
+
+    Raises InputError where the loaded tokenizer is another one.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    file = Path(folder) / "tokenizer.json"
+    if not file.exists():
+        return AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    trained = Tokenizer.from_file(str(file))
+    require_same_tokenizer(tokenizer.backend_tokenizer, trained, file)
+    return tokenizer
+
+
+def require_same_tokenizer(loaded, trained, name: str | Path) -> None:
+    """Raise InputError unless both cut text alike: same pre-tokeniser, same ids of the probe text."""
+    if json.loads(loaded.to_str())["pre_tokenizer"] != json.loads(trained.to_str())["pre_tokenizer"]:
+        raise InputError(f"{name}: the loaded tokenizer has another pre-tokeniser than the file")
+    if loaded.encode(PROBE).ids != trained.encode(PROBE).ids:
+        raise InputError(f"{name}: the loaded tokenizer gives other ids than the file")
+
+
+def prefix_token(tokenizer: "PreTrainedTokenizerFast") -> int:
+    """The token that stands before a document: BOS, else EOS. Raises InputError where there is neither."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return token
+    raise InputError(f"{tokenizer.name_or_path}: a tokenizer needs a BOS or an EOS token")
+
+
+def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each document, between the prefix token and EOS (where the tokenizer has one)."""
+    before = [prefix_token(tokenizer)]
+    after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return [before + ids + after for ids in encoded]

@@ -1,0 +1,1 @@
+"""Packing, checkpoints and the one training loop."""

@@ -1,0 +1,48 @@
+"""What every training goes through before and after the loop: probe, plan, lease, outcome."""
+
+import logging
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from kalam.files.errors import InputError
+from kalam.training.checkpoints import CheckpointFolder
+from kalam.training.loop import train
+from kalam.training.packing import PackedWindows, TokenStream
+from kalam.training.plan import announce
+from kalam.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+LEAKAGE = 1e-4
+
+
+def fit(
+    model: torch.nn.Module, task: ModuleType, tokens: dict[str, str], pad: int, recipe: Recipe, folder: Path
+) -> tuple[CheckpointFolder, dict[str, Any]]:
+    """Train the model's trainable weights on packed token streams, in a checkpoint folder it holds alone.
+
+    Returns the folder and the outcome: steps, best step, best validation loss (nats per token),
+    tokens predicted. Raises InputError for an architecture whose packed documents see one another.
+    """
+    windows = {split: PackedWindows(TokenStream.load(path), recipe.context, pad) for split, path in tokens.items()}
+    for split, packed in windows.items():
+        if not packed.targets:
+            raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
+    leaked = task.leakage(model, model.config.vocab_size)
+    if leaked > LEAKAGE:
+        raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
+    store = CheckpointFolder(folder)
+    with store.lease():
+        announce(model, task, windows["train"], recipe)
+        progress = train(model, task, windows["train"], windows["validation"], recipe, store)
+        store.finish()
+    logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)
+    return store, {
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "validation_loss": progress.best_loss,
+        "tokens": progress.tokens,
+    }

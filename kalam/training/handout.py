@@ -1,0 +1,22 @@
+"""Finished files on their way from `checkpoints/` to `results/`."""
+
+import os
+import shutil
+from pathlib import Path
+
+from kalam.files.digests import digest_file
+
+
+def hand_out(final: Path, folder: Path) -> None:
+    """Copy a finished training's files into the results, each whole, `meta.json` last."""
+    for source in sorted((p for p in final.rglob("*") if p.is_file()), key=lambda p: (p.name == "meta.json", p)):
+        target = folder / source.relative_to(final)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a folder, by relative name."""
+    return {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}

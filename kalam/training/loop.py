@@ -1,0 +1,232 @@
+"""The one training loop: plain, by steps, resumable at any of them with the same result."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from tqdm import tqdm
+
+from kalam.training.checkpoints import CheckpointFolder, save_tensors
+from kalam.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+class Preempted(SystemExit):
+    """The training was told to stop and has saved; the process ends with 143, as after SIGTERM."""
+
+    def __init__(self, step: int):
+        logger.info("told to stop: saved at step %d, run again to resume", step)
+        super().__init__(143)
+
+
+@dataclass
+class Progress:
+    """Where a training stands; with weights, optimiser and random states all that a resumption needs."""
+
+    step: int = 0
+    tokens: int = 0
+    evaluated: int = -1
+    best_loss: float = float("inf")
+    best_step: int = -1
+    worse: int = 0
+
+    def over(self, recipe: Recipe) -> bool:
+        return self.step >= recipe.steps or self.worse >= recipe.patience
+
+    def evaluation_due(self, recipe: Recipe) -> bool:
+        return self.evaluated < self.step and (self.step % recipe.evaluate_every == 0 or self.step == recipe.steps)
+
+
+def train(
+    model: torch.nn.Module,
+    task: ModuleType,
+    training: Sequence[dict[str, np.ndarray]],
+    validation: Sequence[dict[str, np.ndarray]],
+    recipe: Recipe,
+    checkpoints: CheckpointFolder,
+) -> Progress:
+    """Train the model's trainable parameters; on return they are the best ones on validation.
+
+    `training` and `validation` are windows that `task.collate` makes a batch of. Resumes from the
+    folder's last valid checkpoint. Raises Preempted (exit status 143) after SIGTERM, with a
+    checkpoint written, and FloatingPointError for a loss that is no number.
+    """
+    accelerator = Accelerator(mixed_precision=mixed_precision(recipe.precision))
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters.values() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        betas=(0.9, recipe.beta2),
+    )
+    model, optimiser = accelerator.prepare(model, optimiser)
+    torch.manual_seed(recipe.seed)
+    progress = resume(checkpoints, parameters, optimiser, accelerator) or Progress()
+    checkpoints.truncate_history(progress.step)
+    started, tokens_before = time.monotonic(), progress.tokens
+    with told_to_stop() as stop, tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=None) as bar:
+        while True:
+            if progress.evaluation_due(recipe):
+                loss = evaluate(accelerator, model, task, validation, recipe.micro_batch, stop)
+                if loss is not None:
+                    judge(loss, progress, parameters, checkpoints)
+            if stop() or (progress.step and progress.step % recipe.save_every == 0):
+                save(checkpoints, progress, parameters, optimiser, accelerator)
+            if stop():
+                raise Preempted(progress.step)
+            if progress.over(recipe):
+                break
+            row = optimiser_step(accelerator, model, optimiser, task, training, recipe, progress)
+            checkpoints.append_history(row)
+            bar.update()
+            bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{progress.best_loss:.4f}")
+    seconds = time.monotonic() - started
+    logger.info("%d steps, %.0f tokens/s", progress.step, (progress.tokens - tokens_before) / max(seconds, 1e-9))
+    load_weights(parameters, load_file(checkpoints.best))
+    return progress
+
+
+def optimiser_step(accelerator, model, optimiser, task, training, recipe: Recipe, progress: Progress) -> dict[str, Any]:
+    """One update from one batch, accumulated over micro-batches; the loss is the mean over its tokens."""
+    model.train()
+    rate = recipe.rate(progress.step)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    windows = [training[i] for i in batch_indices(progress.step, recipe.batch, len(training), recipe.seed)]
+    batches = list(micro_batches(task, windows, recipe.micro_batch))
+    count = sum(int(task.count(batch)) for batch in batches)
+    total = 0.0
+    for batch in batches:
+        with accelerator.autocast():
+            loss, _ = task.loss(model, task.batch_to(batch, accelerator.device))
+        accelerator.backward(loss / max(count, 1))
+        total += loss.item()
+    norm = accelerator.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+    if not np.isfinite(total):
+        raise FloatingPointError(f"step {progress.step}: the loss is {total}; lower the learning rate or the precision")
+    optimiser.step()
+    optimiser.zero_grad()
+    progress.step += 1
+    progress.tokens += count
+    return {
+        "step": progress.step,
+        "tokens": progress.tokens,
+        "loss": total / max(count, 1),
+        "learning_rate": rate,
+        "gradient_norm": float(norm),
+    }
+
+
+def evaluate(accelerator, model, task, windows, micro_batch: int, stop: Callable[[], bool]) -> float | None:
+    """Mean negative log-likelihood per token in nats over all windows; None when told to stop on the way."""
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for batch in micro_batches(task, windows, micro_batch):
+            if stop():
+                return None
+            with accelerator.autocast():
+                loss, tokens = task.loss(model, task.batch_to(batch, accelerator.device))
+            total, count = total + loss.item(), count + int(tokens)
+    return total / max(count, 1)
+
+
+def judge(loss: float, progress: Progress, parameters, checkpoints: CheckpointFolder) -> None:
+    """Record an evaluation; keep the weights where it is the best so far, count where it is not."""
+    progress.evaluated = progress.step
+    better = loss < progress.best_loss
+    if better:
+        progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
+        save_tensors(checkpoints.best, parameters)
+    else:
+        progress.worse += 1
+    checkpoints.append_history({"step": progress.step, "tokens": progress.tokens, "validation_loss": loss})
+    logger.info("step %d: validation loss %.4f%s", progress.step, loss, " (best)" if better else "")
+
+
+def batch_indices(step: int, batch: int, count: int, seed: int) -> list[int]:
+    """The windows of one step: epoch after epoch of seeded permutations, a pure function of the step."""
+    positions = range(step * batch, (step + 1) * batch)
+    orders = {
+        epoch: np.random.default_rng([seed, epoch]).permutation(count) for epoch in {p // count for p in positions}
+    }
+    return [int(orders[p // count][p % count]) for p in positions]
+
+
+def micro_batches(task, windows, size: int) -> Iterator[dict[str, torch.Tensor]]:
+    for begin in range(0, len(windows), size):
+        yield task.collate([windows[i] for i in range(begin, min(begin + size, len(windows)))])
+
+
+def mixed_precision(precision: str) -> str:
+    """Accelerate's name for the `precision` setting on this device."""
+    if precision != "auto":
+        return "no" if precision == "fp32" else precision
+    if not torch.cuda.is_available():
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def save(checkpoints: CheckpointFolder, progress: Progress, parameters, optimiser, accelerator) -> None:
+    """Write weights, optimiser state, random states, scaler and progress."""
+    tensors = {f"weight/{name}": p for name, p in parameters.items()}
+    for name, p in parameters.items():
+        for key, value in optimiser.state.get(p, {}).items():
+            tensors[f"optimiser/{key}/{name}"] = value
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
+    checkpoints.save(progress.step, tensors, {"progress": asdict(progress), "scaler": scaler})
+
+
+def resume(checkpoints: CheckpointFolder, parameters, optimiser, accelerator) -> Progress | None:
+    """Put everything back as `save` found it; None where there is no valid checkpoint."""
+    found = checkpoints.load()
+    if found is None:
+        return None
+    tensors, state = found
+    load_weights(parameters, {n: tensors[f"weight/{n}"] for n in parameters})
+    for name, p in parameters.items():
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            value = tensors.get(f"optimiser/{key}/{name}")
+            if value is not None:
+                optimiser.state[p][key] = value if key == "step" else value.to(p.device)
+    torch.set_rng_state(tensors["random/cpu"])
+    if torch.cuda.is_available() and "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    if accelerator.scaler and state["scaler"]:
+        accelerator.scaler.load_state_dict(state["scaler"])
+    progress = Progress(**state["progress"])
+    logger.info("resuming at step %d", progress.step)
+    return progress
+
+
+def load_weights(parameters: dict[str, torch.nn.Parameter], weights: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+@contextmanager
+def told_to_stop() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM or SIGINT has come since the block began."""
+    came = []
+    old = {number: signal.signal(number, lambda *_: came.append(True)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

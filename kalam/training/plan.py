@@ -1,0 +1,69 @@
+"""What a training is about to do: tokens, steps, parameters, memory, time."""
+
+import logging
+import time
+from types import ModuleType
+
+import torch
+
+from kalam.training.packing import PackedWindows
+from kalam.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+# Bytes behind a value of the logits in training: the logits, their softmax and their gradient, in fp32.
+LOGITS_BYTES = 12
+# Activations a transformer layer keeps for its backward pass, per token and hidden unit (Korthikanti
+# et al. 2022 count 34 bytes in half precision without attention scores), twice that in fp32.
+LAYER_BYTES = 68
+
+
+def announce(model: torch.nn.Module, task: ModuleType, training: PackedWindows, recipe: Recipe) -> None:
+    """Log the plan; the time comes from one micro-batch forward and backward, which changes nothing."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    per_epoch = training.targets
+    per_step = per_epoch / len(training) * recipe.batch
+    logger.info(
+        "plan: %d steps of %d windows of %d tokens; %.0f tokens in all, %.1f epochs of %d",
+        recipe.steps,
+        recipe.batch,
+        recipe.context,
+        per_step * recipe.steps,
+        recipe.steps * recipe.batch / len(training),
+        per_epoch,
+    )
+    logger.info("plan: %d parameters, %d trainable (%.2f %%)", *_parameters(model, trainable))
+    logger.info("plan: about %.2f GB of memory", memory(model, recipe) / 1e9)
+    seconds = micro_batch_seconds(model, task, training, recipe)
+    passes = recipe.steps * recipe.batch / recipe.micro_batch
+    logger.info("plan: about %.0f s at %.2f s a micro-batch", seconds * passes, seconds)
+
+
+def memory(model: torch.nn.Module, recipe: Recipe) -> float:
+    """Estimated bytes at the peak: weights, AdamW (gradient and two moments in fp32), activations, logits."""
+    config = model.config
+    weights = sum(p.nbytes for p in model.parameters())
+    optimiser = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
+    tokens = recipe.micro_batch * recipe.context
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    kept = 4 * layers + LAYER_BYTES if recipe.gradient_checkpointing else LAYER_BYTES * layers
+    return weights + optimiser + tokens * (hidden * kept + LOGITS_BYTES * config.vocab_size)
+
+
+def micro_batch_seconds(model: torch.nn.Module, task: ModuleType, training: PackedWindows, recipe: Recipe) -> float:
+    """Seconds of one forward and backward pass; gradients and random states are left as they were."""
+    device = next(model.parameters()).device
+    batch = task.batch_to(task.collate([training[0]] * recipe.micro_batch), device)
+    model.train()
+    with torch.random.fork_rng():
+        for _ in range(2):  # the first pass also loads kernels
+            started = time.monotonic()
+            loss, _ = task.loss(model, batch)
+            loss.backward()
+            model.zero_grad(set_to_none=True)
+    return time.monotonic() - started
+
+
+def _parameters(model: torch.nn.Module, trainable: int) -> tuple[int, int, float]:
+    total = model.num_parameters()
+    return total, trainable, 100 * trainable / total

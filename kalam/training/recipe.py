@@ -1,0 +1,49 @@
+"""What a training does, in numbers; the part of a run that decides its result."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+# These change how long a training takes and what it needs, never what comes out.
+WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The `training` section of the configuration, and the seed; the schema documents each field."""
+
+    seed: int
+    steps: int
+    learning_rate: float
+    context: int = 512
+    batch: int = 4
+    micro_batch: int = 1
+    warmup: float = 0.03
+    schedule: str = "cosine"
+    final_rate: float = 0.0
+    weight_decay: float = 0.0
+    beta2: float = 0.999
+    gradient_clip: float = 1.0
+    evaluate_every: int = 50
+    patience: int = 5
+    save_every: int = 50
+    precision: str = "auto"
+    gradient_checkpointing: bool = True
+
+    @classmethod
+    def of(cls, section: dict[str, Any], seed: int) -> "Recipe":
+        names = {field.name for field in fields(cls)}
+        return cls(seed=seed, **{key: value for key, value in section.items() if key in names})
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide the result, for the fingerprint."""
+        return {key: value for key, value in asdict(self).items() if key not in WITHOUT_EFFECT}
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step 0, 1, ..., steps - 1: linear warm-up, then the schedule."""
+        warmup = math.ceil(self.warmup * self.steps)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        done = (step - warmup) / max(1, self.steps - warmup)
+        share = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[self.schedule]
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * share)

@@ -1,0 +1,149 @@
+# Shared by the other files here: the checked configuration, code digests, what depends on what.
+# requires: config, config/schema.yaml
+# provides: config (complete), code(), the input functions, every_file()
+
+from pathlib import Path
+
+from kalam.configuration.resolve import load_schema, resolve
+from kalam.configuration.sense import BEST, candidate_registers, candidates, registers
+from kalam.corpus.inputs import source_inputs
+from kalam.files.code import digest_code
+from kalam.files.errors import InputError
+
+ROOT = Path(workflow.basedir)
+
+try:
+    config = resolve(config, load_schema(ROOT / "config/schema.yaml"))
+except InputError as error:
+    raise SystemExit(str(error))
+
+
+wildcard_constraints:
+    project="|".join(config["projects"]),
+    source="[a-z0-9_-]+",
+    model="[a-z0-9_-]+",
+    run="[a-z0-9_-]+",
+
+
+def code(script, *modules):
+    """The digest of a script of this repository and of every module of the package that it uses."""
+    return digest_code(ROOT / "scripts" / script, *modules)
+
+
+def task_code(wildcards):
+    task = config["projects"][wildcards.project]["runs"][wildcards.run]["task"]
+    return code("train_run.py", f"kalam.tasks.{task}")
+
+
+def models_of_kind(*kinds):
+    """A wildcard constraint: the models, of any project, that come about in one of these ways."""
+    names = {
+        name
+        for project in config["projects"].values()
+        for name, model in project["models"].items()
+        if model["kind"] in kinds
+    }
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def source_files(wildcards):
+    source = config["projects"][wildcards.project]["sources"][wildcards.source]
+    return source_inputs(source, ".")
+
+
+def clean_sources(wildcards):
+    return expand(
+        "results/{project}/corpus/clean/{source}.jsonl",
+        project=wildcards.project,
+        source=config["projects"][wildcards.project]["sources"],
+    )
+
+
+def candidate_files(pattern):
+    """An input function: `pattern` for every candidate of the project."""
+    return lambda wildcards: expand(
+        pattern,
+        project=wildcards.project,
+        model=candidates(config["projects"][wildcards.project]),
+        allow_missing=True,
+    )
+
+
+def base_choice(wildcards):
+    """What settles the base of a run: the choice among the candidates, or nothing but the configuration."""
+    base = config["projects"][wildcards.project]["runs"][wildcards.run]["base"]
+    return [f"results/{wildcards.project}/models/best.json"] if base == BEST else []
+
+
+def base_models(wildcards):
+    """Every model that may turn out to be the base of a run."""
+    base = config["projects"][wildcards.project]["runs"][wildcards.run]["base"]
+    names = (
+        candidates(config["projects"][wildcards.project]) if base == BEST else [base]
+    )
+    return expand(
+        "results/{project}/models/{model}/meta.json",
+        project=wildcards.project,
+        model=names,
+    )
+
+
+def floor_registers(wildcards):
+    """The registers of the two floors of a run: what its base has read, and that with what the run reads.
+
+    What a hub's model has read nobody knows: the project's other registers stand for it.
+    """
+    project = config["projects"][wildcards.project]
+    trained = project["runs"][wildcards.run]["registers"]
+    pretrained = [
+        name
+        for model in project["models"].values()
+        for name in model.get("registers", [])
+    ]
+    before = pretrained or [name for name in registers(project) if name not in trained]
+    return {"base": sorted(set(before)), "adapted": sorted({*before, *trained})}
+
+
+def compared_models(project):
+    """The candidates of a project and the bases of its runs."""
+    bases = [run["base"] for run in project["runs"].values() if run["base"] != BEST]
+    return list(dict.fromkeys([*candidates(project), *bases]))
+
+
+def score_files(wildcards):
+    """Every file of score rows on the test split: models, and each run with its floors."""
+    project = config["projects"][wildcards.project]
+    files = expand("models/{model}/scores/test.jsonl", model=compared_models(project))
+    files += expand(
+        "runs/{run}/{what}/test.jsonl",
+        run=project["runs"],
+        what=["scores", "floors/base", "floors/adapted"],
+    )
+    return [f"results/{wildcards.project}/{file}" for file in files]
+
+
+def expand_runs(*patterns):
+    """An input function: the patterns for every run of the project."""
+    return lambda wildcards: expand(
+        patterns,
+        project=wildcards.project,
+        run=config["projects"][wildcards.project]["runs"],
+    )
+
+
+def window_settings(wildcards):
+    """How text is cut for scoring; the rest of the evaluation section is none of a score's business."""
+    evaluation = config["projects"][wildcards.project]["evaluation"]
+    return {key: evaluation[key] for key in ("context", "stride", "batch")}
+
+
+def every_file(wildcards):
+    """Every file of every project that nothing else is made from."""
+    files = []
+    for name, project in config["projects"].items():
+        files.append(f"results/{name}/corpus/statistics.tsv")
+        if project["models"]:
+            files.append(f"results/{name}/candidates.tsv")
+        if project["runs"]:
+            files.append(f"results/{name}/ppl.txt")
+    return files

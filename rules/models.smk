@@ -1,0 +1,142 @@
+# Base models: fetched from a hub, linked from a folder, or made here; and the choice among them.
+# requires: results/{project}/splits/
+# provides: results/{project}/models/{model}/meta.json, .../models/{model}/scores/, .../models/best.json,
+#           results/{project}/candidates.tsv
+
+
+# The only rule about models that needs the network, so it stays where the workflow was started.
+rule fetch_model:
+    output:
+        "results/{project}/models/{model}/meta.json",
+    log:
+        "logs/{project}/fetch_model/{model}.log",
+    wildcard_constraints:
+        model=models_of_kind("hub", "local"),
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        model=lookup(within=config, dpath="projects/{project}/models/{model}"),
+        code=code("fetch_model.py"),
+    message:
+        "Fetching {wildcards.model}"
+    script:
+        "../scripts/fetch_model.py"
+
+
+rule tokenise_model:
+    input:
+        train="results/{project}/splits/train.jsonl",
+        validation="results/{project}/splits/validation.jsonl",
+    output:
+        train="results/{project}/models/{model}/tokens/train.safetensors",
+        validation="results/{project}/models/{model}/tokens/validation.safetensors",
+        tokenizer="results/{project}/models/{model}/tokenizer/tokenizer.json",
+    log:
+        "logs/{project}/tokenise_model/{model}.log",
+    wildcard_constraints:
+        model=models_of_kind("scratch"),
+    conda:
+        "../envs/train.yaml"
+    params:
+        vocabulary=lookup(
+            within=config,
+            dpath="projects/{project}/models/{model}/tokenizer/vocabulary",
+        ),
+        registers=lookup(
+            within=config, dpath="projects/{project}/models/{model}/registers"
+        ),
+        code=code("tokenise_model.py"),
+    message:
+        "Training the tokenizer of {wildcards.model}"
+    script:
+        "../scripts/tokenise_model.py"
+
+
+rule pretrain:
+    input:
+        train="results/{project}/models/{model}/tokens/train.safetensors",
+        validation="results/{project}/models/{model}/tokens/validation.safetensors",
+        tokenizer="results/{project}/models/{model}/tokenizer/tokenizer.json",
+    output:
+        meta="results/{project}/models/{model}/meta.json",
+        history="results/{project}/models/{model}/history.jsonl",
+    log:
+        "logs/{project}/pretrain/{model}.log",
+    benchmark:
+        "logs/{project}/pretrain/{model}.benchmark.jsonl"
+    wildcard_constraints:
+        model=models_of_kind("scratch"),
+    conda:
+        "../envs/train.yaml"
+    params:
+        checkpoints="checkpoints/{project}/{model}",
+        architecture=lookup(
+            within=config, dpath="projects/{project}/models/{model}/architecture"
+        ),
+        training=lookup(
+            within=config, dpath="projects/{project}/models/{model}/training"
+        ),
+        seed=config["seed"],
+        code=code("pretrain.py"),
+    message:
+        "Pretraining {wildcards.model}"
+    script:
+        "../scripts/pretrain.py"
+
+
+rule score_model:
+    input:
+        model="results/{project}/models/{model}/meta.json",
+        validation="results/{project}/splits/validation.jsonl",
+        test="results/{project}/splits/test.jsonl",
+    output:
+        validation="results/{project}/models/{model}/scores/validation.jsonl",
+        test="results/{project}/models/{model}/scores/test.jsonl",
+    log:
+        "logs/{project}/score_model/{model}.log",
+    benchmark:
+        "logs/{project}/score_model/{model}.benchmark.jsonl"
+    conda:
+        "../envs/train.yaml"
+    params:
+        evaluation=window_settings,
+        remote_code=lookup(
+            within=config,
+            dpath="projects/{project}/models/{model}/remote_code",
+            default=False,
+        ),
+        code=code("score_model.py"),
+    message:
+        "Scoring {wildcards.model}"
+    script:
+        "../scripts/score_model.py"
+
+
+rule choose:
+    input:
+        candidate_files("results/{project}/models/{model}/scores/validation.jsonl"),
+    output:
+        table="results/{project}/candidates.tsv",
+        best="results/{project}/models/best.json",
+    log:
+        "logs/{project}/choose.log",
+    localrule: True
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        models=lambda wildcards: candidates(config["projects"][wildcards.project]),
+        registers=lambda wildcards: candidate_registers(
+            config["projects"][wildcards.project]
+        ),
+        max_bits_per_byte=lookup(
+            within=config, dpath="projects/{project}/candidates/max_bits_per_byte"
+        ),
+        choice=lookup(within=config, dpath="projects/{project}/candidates/choice"),
+        resamples=lookup(within=config, dpath="projects/{project}/evaluation/resamples"),
+        seed=config["seed"],
+        code=code("choose.py"),
+    message:
+        "Choosing the best candidate"
+    script:
+        "../scripts/choose.py"

@@ -1,0 +1,70 @@
+# Runs: a base, adapted.
+# requires: results/{project}/splits/, results/{project}/models/{model}/meta.json
+# provides: results/{project}/runs/{run}/meta.json (with adapter/ beside it), .../history.jsonl
+
+
+rule choose_base:
+    input:
+        choice=base_choice,
+        models=base_models,
+    output:
+        "results/{project}/runs/{run}/base.json",
+    log:
+        "logs/{project}/choose_base/{run}.log",
+    localrule: True
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        base=lookup(within=config, dpath="projects/{project}/runs/{run}/base"),
+        code=code("choose_base.py"),
+    message:
+        "Settling the base of {wildcards.run}"
+    script:
+        "../scripts/choose_base.py"
+
+
+rule tokenise_run:
+    input:
+        base="results/{project}/runs/{run}/base.json",
+        train="results/{project}/splits/train.jsonl",
+        validation="results/{project}/splits/validation.jsonl",
+    output:
+        train="results/{project}/runs/{run}/tokens/train.safetensors",
+        validation="results/{project}/runs/{run}/tokens/validation.safetensors",
+    log:
+        "logs/{project}/tokenise_run/{run}.log",
+    conda:
+        "../envs/train.yaml"
+    params:
+        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
+        code=code("tokenise_run.py"),
+    message:
+        "Tokenising the text of {wildcards.run}"
+    script:
+        "../scripts/tokenise_run.py"
+
+
+rule train_run:
+    input:
+        base="results/{project}/runs/{run}/base.json",
+        train="results/{project}/runs/{run}/tokens/train.safetensors",
+        validation="results/{project}/runs/{run}/tokens/validation.safetensors",
+    output:
+        meta="results/{project}/runs/{run}/meta.json",
+        history="results/{project}/runs/{run}/history.jsonl",
+    log:
+        "logs/{project}/train_run/{run}.log",
+    benchmark:
+        "logs/{project}/train_run/{run}.benchmark.jsonl"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    params:
+        checkpoints="checkpoints/{project}/{run}",
+        run=lookup(within=config, dpath="projects/{project}/runs/{run}"),
+        seed=config["seed"],
+        code=task_code,
+    message:
+        "Training {wildcards.run}"
+    script:
+        "../scripts/train_run.py"

@@ -1,0 +1,17 @@
+from typing import TYPE_CHECKING
+
+from kalam.corpus.clean import clean_file
+from kalam.files.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+clean_file(
+    snakemake.input[0],
+    snakemake.output.documents,
+    snakemake.output.dropped,
+    snakemake.output.counts,
+    snakemake.params.language,
+    snakemake.params.cleaning,
+)

@@ -1,0 +1,20 @@
+from typing import TYPE_CHECKING
+
+from kalam.corpus.sources import write_collected
+from kalam.files.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+write_collected(
+    snakemake.params.source,
+    snakemake.wildcards.source,
+    snakemake.params.language,
+    snakemake.params.seed,
+    ".",
+    snakemake.params.store,
+    snakemake.output.documents,
+    snakemake.output.dropped,
+    snakemake.output.counts,
+)

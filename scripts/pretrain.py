@@ -1,0 +1,22 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalam.files.logs import log_to
+from kalam.training.pretrain import pretrain
+from kalam.training.recipe import Recipe
+from kalam.training.threads import use_threads
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+pretrain(
+    tokens={split: snakemake.input[split] for split in ("train", "validation")},
+    tokenizer=Path(snakemake.input.tokenizer).parent,
+    architecture=snakemake.params.architecture,
+    recipe=Recipe.of(snakemake.params.training, snakemake.params.seed),
+    code=snakemake.params.code,
+    checkpoints=snakemake.params.checkpoints,
+    results=Path(snakemake.output.meta).parent,
+)

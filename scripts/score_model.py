@@ -1,0 +1,22 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalam.corpus.documents import documents_of
+from kalam.evaluation.perplexity import score
+from kalam.files.jsonl import write_jsonl
+from kalam.files.logs import log_to
+from kalam.models.adapters import load_base
+from kalam.text.tokens import load_tokenizer
+from kalam.training.threads import use_threads
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+folder = Path(snakemake.input.model).parent
+model = load_base(folder, remote_code=snakemake.params.remote_code)
+tokenizer = load_tokenizer(folder)
+for split in ("validation", "test"):
+    rows = score(model, tokenizer, documents_of(snakemake.input[split]), **snakemake.params.evaluation)
+    write_jsonl(snakemake.output[split], rows)

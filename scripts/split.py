@@ -1,0 +1,13 @@
+from typing import TYPE_CHECKING
+
+from kalam.corpus.split import split_files
+from kalam.corpus.statistics import write_statistics
+from kalam.files.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+splits = {name: snakemake.output[name] for name in ("train", "validation", "test")}
+split_files(snakemake.input[0], splits, snakemake.params.splits, snakemake.params.seed)
+write_statistics(splits, snakemake.output.statistics)

@@ -1,0 +1,16 @@
+from typing import TYPE_CHECKING
+
+from kalam.corpus.documents import texts_of
+from kalam.files.jsonl import read_json
+from kalam.files.logs import log_to
+from kalam.text.tokens import encode_documents, load_tokenizer
+from kalam.training.packing import TokenStream
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+tokenizer = load_tokenizer(read_json(snakemake.input.base)["folder"])
+for split in ("train", "validation"):
+    texts = texts_of(snakemake.input[split], snakemake.params.registers)
+    TokenStream.of(encode_documents(tokenizer, texts)).save(snakemake.output[split])

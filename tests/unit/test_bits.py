@@ -1,0 +1,199 @@
+"""Bits per byte and its intervals."""
+
+import hashlib
+import math
+import random
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kalam.evaluation import bits
+from kalam.evaluation.bits import (
+    MEASURES,
+    bits_per_byte,
+    estimates,
+    measure,
+    of_registers,
+    paired_difference,
+    require_same_text,
+    text_digest,
+    text_size,
+    token_perplexity,
+)
+from kalam.evaluation.metrics import METRIC_COLUMNS, metric_rows
+from kalam.files.errors import InputError
+
+
+def row(name: str, nll: float | None, size: int = 100, tokens: int | None = 40, **more) -> dict:
+    sizes = {"bytes": size, "characters": max(1, size // 3), "words": max(1, size // 20)}
+    return {"id": name, "register": "news", **sizes, "tokens": tokens, "nll": nll, **more}
+
+
+@st.composite
+def scorings(draw, least=2, most=12):
+    """Rows of one model on some documents."""
+    sizes = draw(st.lists(st.integers(1, 5000), min_size=least, max_size=most))
+    return [
+        row(f"d{n}", draw(st.floats(0.01, 20)) * size, size, draw(st.integers(1, size))) for n, size in enumerate(sizes)
+    ]
+
+
+def test_sizes_are_of_the_text_itself():
+    text = "র\u200d্যাব পড়ে।\nكِتَابٌ 𝔸"
+    assert text_size(text) == {"bytes": len(text.encode()), "characters": len(text), "words": 4}
+
+
+@given(scorings(least=1), st.integers(2, 200_000))
+def test_a_uniform_model_costs_the_logarithm_of_its_vocabulary(rows, vocabulary):
+    uniform = [r | {"nll": r["tokens"] * math.log(vocabulary)} for r in rows]
+    tokens, size = sum(r["tokens"] for r in rows), sum(r["bytes"] for r in rows)
+    assert bits_per_byte(uniform) == pytest.approx(math.log2(vocabulary) * tokens / size)
+    assert token_perplexity(uniform) == pytest.approx(vocabulary)
+    assert measure(uniform, "tokens_per_byte") == pytest.approx(tokens / size)
+
+
+def test_every_measure_by_hand():
+    rows = [
+        {"id": "a", "register": "x", "bytes": 30, "characters": 10, "words": 2, "tokens": 5, "nll": 7.0},
+        {"id": "b", "register": "x", "bytes": 50, "characters": 20, "words": 3, "tokens": 5, "nll": 13.0},
+    ]
+    assert bits_per_byte(rows) == pytest.approx(20 / math.log(2) / 80)
+    assert measure(rows, "bits_per_character") == pytest.approx(20 / math.log(2) / 30)
+    assert measure(rows, "word_perplexity") == pytest.approx(math.exp(4))
+    assert measure(rows, "token_perplexity") == pytest.approx(math.exp(2))
+    assert measure(rows, "tokens_per_byte") == 0.125
+
+
+@settings(max_examples=50, deadline=None)
+@given(scorings(), st.integers(0, 2**32), st.randoms(use_true_random=False))
+def test_an_interval_is_the_same_for_any_order_of_rows_and_holds_its_figure(rows, seed, shuffler):
+    shuffled = rows[:]
+    shuffler.shuffle(shuffled)
+    first, second = estimates(rows, 200, seed), estimates(shuffled, 200, seed)
+    assert first == second
+    assert set(first) == set(MEASURES)
+    for name, figure in first.items():
+        assert figure.value == measure(rows, name)
+        assert figure.low <= figure.high
+        assert (figure.n, figure.failures) == (len(rows), 0)
+
+
+def test_the_interval_is_that_of_the_resampled_ratio():
+    generator = np.random.default_rng(5)
+    rows = [row(f"{n:03}", float(generator.normal(80, 20)), int(generator.integers(60, 200))) for n in range(150)]
+    estimate = estimates(rows, 4000, 1)["bits_per_byte"]
+    nll, size = (np.array([r[key] for r in rows], dtype=float) for key in ("nll", "bytes"))
+    # The linearised variance of a ratio of means (Cochran, Sampling Techniques, 1977).
+    ratio = nll.sum() / size.sum()
+    error = np.std(nll - ratio * size) / size.mean() / math.sqrt(150) / math.log(2)
+    assert estimate.low == pytest.approx(estimate.value - 1.96 * error, abs=error / 5)
+    assert estimate.high == pytest.approx(estimate.value + 1.96 * error, abs=error / 5)
+
+
+def test_equal_documents_have_an_interval_without_width():
+    figure = estimates([row(f"d{n}", 50.0) for n in range(5)], 300, 0)["bits_per_byte"]
+    assert figure.low == pytest.approx(figure.value) == figure.high
+
+
+def test_the_size_of_a_chunk_changes_no_figure(monkeypatch):
+    rows = [row(f"d{n}", 30.0 + n, 90 + n) for n in range(20)]
+    whole = estimates(rows, 500, 3)
+    monkeypatch.setattr(bits, "CELLS", 70)
+    assert estimates(rows, 500, 3)["bits_per_byte"].low == pytest.approx(whole["bits_per_byte"].low, rel=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scorings(), st.integers(0, 1000), st.randoms(use_true_random=False))
+def test_a_difference_the_other_way_round_has_the_other_sign(rows, seed, shuffler):
+    others = [r | {"nll": r["nll"] * shuffler.uniform(0.5, 1.5)} for r in rows]
+    shuffler.shuffle(others)
+    forth, back = paired_difference(rows, others, 200, seed), paired_difference(others, rows, 200, seed)
+    assert forth.value == pytest.approx(bits_per_byte(rows) - bits_per_byte(others))
+    assert (back.value, back.low, back.high) == pytest.approx((-forth.value, -forth.high, -forth.low), abs=1e-9)
+
+
+def test_pairing_sees_what_single_intervals_do_not():
+    shuffler = random.Random(4)
+    base = [row(f"{n:03}", shuffler.uniform(20, 200)) for n in range(60)]
+    better = [r | {"nll": r["nll"] - shuffler.uniform(1, 2)} for r in base]
+    alone, other = (estimates(rows, 1000, 0)["bits_per_byte"] for rows in (base, better))
+    assert alone.low < other.high
+    assert paired_difference(better, base, 1000, 0).high < 0
+
+
+def test_scores_of_other_texts_do_not_compare():
+    rows = [row("a", 1.0), row("b", 2.0)]
+    with pytest.raises(InputError, match=r"2 documents have only one of them, the first is b"):
+        paired_difference(rows, [row("a", 1.0), row("c", 2.0)], 100, 0)
+    with pytest.raises(InputError, match=r"b has 100 bytes in one, 99 in the other"):
+        require_same_text(rows, [row("a", 1.0), row("b", 2.0, 99)])
+
+
+@pytest.mark.parametrize("lost", [None, math.nan, math.inf])
+def test_a_document_not_scored_spoils_the_figure_and_is_counted(lost):
+    rows = [row("a", 30.0), row("b", lost), row("c", 20.0)]
+    figures = estimates(rows, 100, 0)
+    for name in ("bits_per_byte", "bits_per_character", "word_perplexity", "token_perplexity"):
+        assert figures[name] == bits.Estimate(math.inf, None, None, 3, 1)
+    assert figures["tokens_per_byte"].value == 0.4
+
+    gap = paired_difference(rows, [row("a", None), row("b", 1.0), row("c", 1.0)], 100, 0)
+    assert gap == bits.Estimate(None, None, None, 3, 2)
+
+
+def test_a_single_document_has_no_interval():
+    figure = estimates([row("a", 30.0)], 100, 0)["bits_per_byte"]
+    assert (figure.low, figure.high, figure.n) == (None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no score rows"),
+        ([row("a", 1.0), row("a", 1.0)], "document a is scored twice"),
+        ([row("a", 0.0, 0)], "document a: bytes is 0"),
+        ([row("a", 1.0), row("b", 1.0, tokens=None)], "document b: tokens is None"),
+    ],
+)
+def test_rows_that_make_no_figure_are_refused(rows, message):
+    with pytest.raises(InputError, match=message):
+        estimates(rows, 100, 0)
+
+
+def test_registers_are_taken_apart_and_a_missing_one_is_named():
+    rows = [row("a", 1.0), row("b", 1.0) | {"register": "verse"}]
+    assert [r["id"] for r in of_registers(rows, ["verse"])] == ["b"]
+    with pytest.raises(InputError, match="register drama"):
+        of_registers(rows, ["verse", "drama"])
+
+
+def test_the_digest_is_of_the_texts_in_order_of_id():
+    nukta = unicodedata.normalize("NFC", "পড়ে")
+    documents = [{"id": "2", "text": nukta}, {"id": "1", "text": "র\u200d্যাব"}]
+    expected = hashlib.sha256(f"র\u200d্যাব\0{nukta}\0".encode()).hexdigest()
+    assert text_digest(documents) == text_digest(documents[::-1]) == expected
+    assert text_digest([{"id": "1", "text": "ab"}]) != text_digest([{"id": "1", "text": "a"}, {"id": "2", "text": "b"}])
+
+
+def test_a_text_that_is_not_nfc_is_refused():
+    with pytest.raises(InputError, match="document d: its text is not NFC"):
+        text_digest([{"id": "d", "text": "\u09dc"}])  # RRA has a composition exclusion: NFC takes it apart
+
+
+def test_metric_rows_have_the_columns_and_keep_failures_visible():
+    rows = [row("a", 30.0), row("b", None)]
+    made = metric_rows("bangla", "adapt", "tiny", "test", "news", rows, 2048, "ff" * 32, 100, 0)
+    assert all(list(one) == METRIC_COLUMNS for one in made)
+    by_metric = {one["metric"]: one for one in made}
+    assert set(by_metric) == {*MEASURES, "bytes", "tokens"}
+    spoilt = by_metric["bits_per_byte"]
+    assert (spoilt["value"], spoilt["low"], spoilt["n"], spoilt["failures"]) == (math.inf, None, 2, 1)
+    assert by_metric["bytes"]["value"] == 200
+
+
+def test_a_floor_has_no_metrics_of_tokens():
+    made = metric_rows("p", None, "floor", "test", "news", [row("a", 3.0, tokens=None)], 2048, "0" * 64, 100, 0)
+    assert {one["metric"] for one in made} == {"bits_per_byte", "bits_per_character", "word_perplexity", "bytes"}

@@ -1,0 +1,206 @@
+"""Duplicates, near-duplicates and the groups they join."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kalam.corpus.deduplicate import deduplicate, merge_files
+from kalam.corpus.groups import Groups
+from kalam.corpus.shingles import LENGTH, exact_keys, jaccard, shingle_sets
+from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
+from kalam.text.normalisation import normalise
+
+LETTERS = "অআইউকখগঘচছজটঠডতথদধনপফবভমযরলশষসহািীুূে"
+THRESHOLD = 0.8
+
+
+def words(seed, count):
+    rng = random.Random(seed)
+    return " ".join("".join(rng.choices(LETTERS, k=rng.randint(2, 7))) for _ in range(count))
+
+
+def documents(*texts, groups=None):
+    groups = groups or [f"g{number}" for number in range(len(texts))]
+    return [
+        {"id": f"d{number}", "text": text, "group": group}
+        for number, (text, group) in enumerate(zip(texts, groups, strict=True))
+    ]
+
+
+def result(rows, threshold=THRESHOLD):
+    judged = deduplicate(rows, threshold, seed=20)
+    reasons = {document["id"]: reason for document, reason in judged if reason}
+    return reasons, {document["id"]: document["group"] for document, _ in judged}
+
+
+def test_the_first_of_equal_texts_stays_whatever_their_punctuation():
+    reasons, groups = result(documents("র\u200d্যাব এল, দেখল।", "অন্য কথা", "র্যাব\nএল — দেখল!", "র্যাব এল দেখল"))
+    assert reasons == {
+        number: {"reason": "duplicate", "duplicate_of": "d0", "similarity": 1.0} for number in ("d2", "d3")
+    }
+    assert groups == {"d0": "g0", "d1": "g1", "d2": "g0", "d3": "g0"}
+
+
+def test_short_texts_are_no_duplicates_of_one_another():
+    reasons, _ = result(documents("ক", "খ", "কখ", "!", "?", "", "১", "২", "ক।"))
+    assert reasons == {"d8": {"reason": "duplicate", "duplicate_of": "d0", "similarity": 1.0}}
+
+
+def test_numbers_and_tashkeel_part_editions_not_texts():
+    plain = "كتاب الله ظاهر وبحق بين تضعف التهمة وهو الفرق"
+    marked = "كِتَابُ اللهِ ظَاهِرٌ وَبِحَقٍّ بَيِّنٍ تَضْعُفُ التُّهْمَةُ وَهُوَ الْفَرْقُ".replace("الْ", "ال")
+    reasons, _ = result(documents(plain, marked, plain + " ١٢"))
+    assert reasons["d1"] == {"reason": "near_duplicate", "duplicate_of": "d0", "similarity": 1.0}
+    assert reasons["d2"] == {"reason": "near_duplicate", "duplicate_of": "d0", "similarity": 1.0}
+
+
+def test_a_near_duplicate_goes_with_its_exact_similarity():
+    text = words(1, 60)
+    changed = text + " " + words(2, 6)
+    reasons, groups = result(documents(changed, words(3, 60), text))
+    expected = jaccard(*shingle_sets([changed, text]))
+    assert THRESHOLD <= expected < 1
+    assert reasons == {"d2": {"reason": "near_duplicate", "duplicate_of": "d0", "similarity": round(expected, 4)}}
+    assert groups["d2"] == groups["d0"] == "g0"
+
+
+def test_similar_texts_that_stay_share_a_group():
+    common = words(4, 60)
+    rows = documents(common + " " + words(5, 25), common + " " + words(6, 25), words(7, 80))
+    similarity = jaccard(*shingle_sets([rows[0]["text"], rows[1]["text"]]))
+    assert THRESHOLD / 2 < similarity < THRESHOLD
+    reasons, groups = result(rows)
+    assert reasons == {}
+    assert groups == {"d0": "g0", "d1": "g0", "d2": "g2"}
+
+
+def test_groups_join_through_what_is_dropped():
+    text = words(8, 30)
+    rows = documents(text, words(9, 30), text + "।", words(10, 30), groups=["poem", "anthology", "anthology", "other"])
+    _, groups = result(rows)
+    assert groups == {"d0": "anthology", "d1": "anthology", "d2": "anthology", "d3": "other"}
+
+
+def test_one_text_in_many_copies_keeps_one():
+    text = words(11, 80)
+    rows = documents(*(text.replace(" ", f" {LETTERS[number % 30]} ", 1) for number in range(300)))
+    reasons, groups = result(rows)
+    assert len(reasons) == 299
+    assert Counter(groups.values()) == {"g0": 300}
+
+
+@given(st.lists(st.integers(0, 5), max_size=14), st.integers(0, 3))
+@settings(max_examples=60)
+def test_what_stays_is_apart_and_what_goes_has_its_like(picks, seed):
+    base = words(seed, 40)
+    pool = [base, base + " " + words(90, 3), base + " " + words(91, 30), words(92, 40), "ক খ", base.replace(" ", ", ")]
+    rows = documents(*(pool[pick] for pick in picks))
+    judged = deduplicate(rows, THRESHOLD, seed)
+    shingles = dict(zip((row["id"] for row in rows), shingle_sets([row["text"] for row in rows]), strict=True))
+    kept = [document["id"] for document, reason in judged if reason is None]
+    group = {document["id"]: document["group"] for document, _ in judged}
+    assert [document["id"] for document, _ in judged] == [row["id"] for row in rows]
+    for place, one in enumerate(kept):
+        for other in kept[:place]:
+            assert jaccard(shingles[one], shingles[other]) < THRESHOLD
+    for document, reason in judged:
+        if reason:
+            assert reason["duplicate_of"] in kept
+            assert reason["similarity"] >= THRESHOLD
+            assert group[document["id"]] == group[reason["duplicate_of"]]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh")), max_size=12), st.randoms())
+def test_a_set_of_groups_goes_by_its_smallest_name_in_any_order(pairs, shuffler):
+    def names(joins):
+        groups = Groups()
+        for one, other in joins:
+            groups.join(one, other)
+        return {name: groups.name(name) for name in "abcdefgh"}
+
+    shuffled = [pair if shuffler.random() < 0.5 else pair[::-1] for pair in pairs]
+    shuffler.shuffle(shuffled)
+    expected = names(pairs)
+    assert names(shuffled) == expected
+    assert all(expected[one] == expected[other] for one, other in pairs)
+    for name, smallest in expected.items():
+        assert smallest == min(other for other in expected if expected[other] == smallest) <= name
+
+
+@given(st.lists(st.text(alphabet="কখগa.1 ি", max_size=40), max_size=8))
+def test_shingles_are_the_windows_of_letters_and_marks(texts):
+    def windows(text):
+        letters = "".join(character for character in text if character in "কখগaি")
+        return (
+            {letters[start : start + LENGTH] for start in range(max(1, len(letters) - LENGTH + 1))}
+            if letters
+            else set()
+        )
+
+    hashed = shingle_sets(texts)
+    for one, left in zip(texts, hashed, strict=True):
+        assert len(left) == len(windows(one))
+        for other, right in zip(texts, hashed, strict=True):
+            both, either = windows(one) & windows(other), windows(one) | windows(other)
+            assert jaccard(left, right) == (len(both) / len(either) if both else 0)
+
+
+def test_batches_do_not_show(monkeypatch):
+    texts = [words(number, number) for number in range(12)] + ["", "ক"]
+    whole, keys = shingle_sets(texts), exact_keys(texts)
+    monkeypatch.setattr("kalam.corpus.shingles.BATCH", 50)
+    assert all(np.array_equal(*pair) for pair in zip(whole, shingle_sets(texts), strict=True))
+    assert exact_keys(texts) == keys
+
+
+def test_exact_keys_pass_over_case_punctuation_and_joiners_only():
+    same = exact_keys(["Ab র্য ১", "aB, র\u200d্য১"])
+    assert same[0] == same[1]
+    assert len(set(exact_keys(["কি", "ক", "ক১", "ক২", "كَ", "ك"]))) == 6
+
+
+def test_sources_are_merged_in_order(tmp_path):
+    text = words(12, 30)
+    write_jsonl(tmp_path / "a.jsonl", documents(text, words(13, 30)))
+    write_jsonl(
+        tmp_path / "b.jsonl",
+        [{"id": "b0", "text": words(14, 30), "group": "b"}, {"id": "b1", "text": text, "group": "b"}],
+    )
+    write_jsonl(tmp_path / "empty.jsonl", [])
+    outputs = [tmp_path / name for name in ("merged.jsonl", "dropped.jsonl", "counts.json")]
+    merge_files([tmp_path / f"{name}.jsonl" for name in ("b", "empty", "a")], *outputs, THRESHOLD, seed=1)
+    assert [row["id"] for row in read_jsonl(outputs[0])] == ["b0", "b1", "d1"]
+    assert [(row["id"], row["duplicate_of"], row["group"]) for row in read_jsonl(outputs[1])] == [("d0", "b1", "b")]
+    assert read_json(outputs[2]) == {"read": 4, "kept": 3, "dropped": {"duplicate": 1}}
+
+
+def test_nothing_at_all_is_merged_into_nothing():
+    assert deduplicate([], THRESHOLD, seed=1) == []
+
+
+@pytest.mark.parametrize("language", ["bn", "ta", "ar"])
+def test_real_near_duplicates_are_found(shared_data, language):
+    folder = shared_data / "corpora" / language
+    rows = [
+        {"id": row["id"], "text": normalise(row["text"], language), "group": row.get("group") or row["id"]}
+        for path in sorted(folder.glob("*/docs.jsonl"))
+        for row in read_jsonl(path)
+    ]
+    similarity = {frozenset((row["a"], row["b"])): row["jaccard"] for row in read_jsonl(folder / "neardup_truth.jsonl")}
+    reasons, groups = result(rows)
+    similar = [pair for pair, value in similarity.items() if value >= THRESHOLD]
+    found = sum(any(identity in reasons for identity in pair) for pair in similar)
+    right = sum(
+        similarity.get(frozenset((identity, reason["duplicate_of"])), 0) >= THRESHOLD
+        for identity, reason in reasons.items()
+    )
+    assert found >= 0.98 * len(similar)
+    assert right >= 0.99 * len(reasons)
+    # no pair so similar is left for a split to separate
+    left = [pair for pair, value in similarity.items() if 0.5 <= value < THRESHOLD and not pair & reasons.keys()]
+    assert left
+    assert sum(len({groups[identity] for identity in pair}) == 1 for pair in left) >= 0.95 * len(left)

@@ -1,0 +1,164 @@
+"""The n-gram floor against its formula, written out a second time the slow way."""
+
+import json
+import math
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kalam.evaluation.bits import bits_per_byte
+from kalam.evaluation.ngram import CharacterNgram, choose_order, floor_rows
+from kalam.files.errors import InputError
+
+BANGLA = [
+    "র\u200d্যাব বৃষ্টিতে ভিজে যায়।\nবৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।",
+    "ক্\u200cষ আর ক্ষ এক নয়; ড\u09bcেও নুক্তা আছে।",
+    "বান এল, বৃষ্টি এল।",
+]
+OTHERS = ["كِتَابٌ می\u200cروم ﻻ ﷲ", "அன்பும் க்ஷ அன்பு", "don't 𝔸 naïve 𞤀", "a"]
+TEXTS = BANGLA + OTHERS
+
+# One character never seen of each length in UTF-8, and how many characters have that length.
+UNSEEN = {"Q": 128, "Ж": 0x800 - 0x80, "語": 0x10000 - 0x800 - 0x800, "😀": 0x110000 - 0x10000}
+
+characters = st.one_of(st.sampled_from(sorted(set("".join(TEXTS)))), st.characters(exclude_categories=["Cs"]))
+contexts = st.lists(characters, max_size=8).map("".join)
+
+
+def reference_probability(texts: list[str], order: int, history: list[str], character: str) -> float:
+    """The formula as it stands in print, counting by going through all texts every time."""
+    if order == 0:
+        return 1 / 4 / UNSEEN[next(one for one in UNSEEN if len(one.encode()) == len(character.encode()))]
+    context = (["start"] * order + history)[len(history) + 1 :]
+    followers = []
+    for text in texts:
+        padded = ["start"] * (order - 1) + list(text)
+        for place in range(order - 1, len(padded)):
+            if padded[place - order + 1 : place] == context:
+                followers.append(padded[place])
+    lower = reference_probability(texts, order - 1, history, character)
+    if not followers:
+        return lower
+    types = len(set(followers))
+    return (followers.count(character) + types * lower) / (len(followers) + types)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+@pytest.mark.parametrize("text", [BANGLA[1], "বৃষ্টি\u200dনদে Qর\n語😀ক্ষ", "a", ""])
+def test_equals_the_formula_written_out(order, text):
+    model = CharacterNgram.fit(TEXTS, order)
+    expected = -sum(
+        math.log(reference_probability(TEXTS, order, list(text[:place]), character))
+        for place, character in enumerate(text)
+    )
+    assert model.nll(text) == pytest.approx(expected, rel=1e-12)
+
+
+def test_known_by_hand():
+    # After the start of "ab": a has been seen once, of one type, so p(a) = (1 + 1 * p1(a)) / 2,
+    # where p1(a) = (1 + 2 / 512) / 4, since of two characters two are different and ASCII has 128.
+    once = (1 + 2 / 512) / 4
+    assert CharacterNgram.fit(["ab"], 1).nll("a") == pytest.approx(-math.log(once))
+    assert CharacterNgram.fit(["ab"], 2).nll("a") == pytest.approx(-math.log((1 + once) / 2))
+
+
+MODELS = {order: CharacterNgram.fit(TEXTS, order) for order in (1, 2, 4, 7)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(MODELS)), contexts)
+def test_all_of_unicode_sums_to_one_after_any_context(order, context):
+    model, seen = MODELS[order], sorted(set("".join(TEXTS)))
+    assert not set(UNSEEN) & set(seen)
+
+    texts = [context, *(context + character for character in [*seen, *UNSEEN])]
+    scores = model.nlls(texts)[-1]
+    probability = dict(zip([*seen, *UNSEEN], np.exp(scores[0] - scores[1:]), strict=True))
+    total = math.fsum(probability[character] for character in seen)
+    for one, size in UNSEEN.items():
+        of_its_length = sum(len(character.encode()) == len(one.encode()) for character in seen)
+        total += (size - of_its_length) * probability[one]
+    assert total == pytest.approx(1, abs=1e-9)
+
+
+def test_a_character_never_seen_costs_much_and_not_infinitely():
+    model = CharacterNgram.fit(BANGLA, 3)
+    assert 5 < model.nll("語") - model.nll("") < 40
+    assert math.isfinite(model.nll("語" * 50 + "বান"))
+    assert model.nll("語") > model.nll("ব")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(TEXTS), st.permutations([*TEXTS, "Q", ""]))
+def test_the_order_of_documents_does_not_count(train, scored):
+    model = CharacterNgram.fit(train, 4)
+    alone = [MODELS[4].nll(text) for text in scored]
+    assert model.nlls(scored)[-1] == pytest.approx(alone, rel=1e-12)
+
+
+def test_documents_are_scored_apart():
+    model = CharacterNgram.fit(BANGLA, 4)
+    together, joined = model.nlls(["বৃষ্টি", "বৃষ্টি"])[-1], model.nll("বৃষ্টিবৃষ্টি")
+    assert together[0] == together[1]
+    assert joined != pytest.approx(together.sum())
+
+
+def test_counts_go_down_to_every_lower_order():
+    model = CharacterNgram.fit(TEXTS, 5)
+    for order in range(1, 6):
+        alone = CharacterNgram.fit(TEXTS, order)
+        assert model.nlls(TEXTS)[order - 1] == pytest.approx(alone.nlls(TEXTS)[-1], rel=1e-12)
+        assert model.limited(order).nll(BANGLA[0]) == pytest.approx(alone.nll(BANGLA[0]), rel=1e-12)
+
+
+def test_choose_order_takes_the_cheapest_on_validation():
+    # No two characters alike in sequence: whatever looks back is misled by what it counted.
+    assert choose_order(["abcabcabcabc"], ["cbacba"], [3, 1, 2]).order == 1
+    assert choose_order(["abcabdabcabd" * 9], ["abcabdabcabd"], [1, 2, 4]).order == 4
+
+
+def test_choose_order_gives_a_tie_to_the_lower_order():
+    # An order 3 or 4 adds the same start context again and again; with nothing known it adds nothing.
+    assert choose_order(["a"], ["語"], [4, 3]).order == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: CharacterNgram.fit([], 3), "no text to count"),
+        (lambda: CharacterNgram.fit(["", ""], 3), "no text to count"),
+        (lambda: CharacterNgram.fit(["a"], 0), "allowed is 1 or more"),
+        (lambda: choose_order(["a"], ["b"], [0, 2]), r"orders of the n-gram floor: \[0, 2\]"),
+        (lambda: choose_order(["a"], [], [2]), "validation text, and there is none"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_floor_rows_carry_the_sizes_of_the_text_and_no_tokens():
+    model = CharacterNgram.fit(BANGLA, 3)
+    row = floor_rows(model, [{"id": "d1", "register": "verse", "text": "বান এল।"}])[0]
+    assert row["nll"] == pytest.approx(model.nll("বান এল।"))
+    assert {key: row[key] for key in row if key != "nll"} == {
+        "id": "d1",
+        "register": "verse",
+        "bytes": 19,
+        "characters": 7,
+        "words": 2,
+        "tokens": None,
+        "failure": None,
+    }
+
+
+def test_news_costs_what_bangla_is_known_to_cost(shared_data):
+    with open(shared_data / "corpora" / "bn" / "news_cc_by" / "docs.jsonl", encoding="utf-8") as lines:
+        texts = [unicodedata.normalize("NFC", json.loads(line)["text"]) for line in lines]
+    documents = [{"id": f"{n:04}", "register": "news", "text": text} for n, text in enumerate(texts)]
+    model = choose_order(texts[:22], texts[22:44], [2, 3, 4, 5, 6])  # about 90 KB each
+    assert model.order in (3, 4, 5)
+    assert 1.0 < bits_per_byte(floor_rows(model, documents[-60:])) < 1.3

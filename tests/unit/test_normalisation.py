@@ -1,0 +1,181 @@
+"""Normalisation and the table of scripts, on strings of the scripts."""
+
+import json
+import unicodedata
+from itertools import islice
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalam.files.errors import InputError
+from kalam.files.jsonl import read_jsonl
+from kalam.text.normalisation import normalise
+from kalam.text.scripts import SCRIPTS, script, script_fraction
+
+ZWNJ, ZWJ = "\u200c", "\u200d"
+# What makes trouble, often enough for it to meet: joiners, direction marks, spaces, breaks, dandas, forms.
+TROUBLE = "কর্য়়তাোে।|৷০ \t\n\r\u200c\u200d\u200e\u200f\u061c\u200b\ufeff\u00ad\u00a0\u2028ஷ்க ாهـاَّﻻﷺﹰ1a.”👩\U0001f3fd"
+languages = st.sampled_from(sorted(SCRIPTS))
+texts = st.one_of(st.text(TROUBLE, max_size=12), st.text(max_size=12))
+
+
+@given(texts, languages)
+def test_normalising_again_changes_nothing(text, language):
+    once = normalise(text, language)
+    assert normalise(once, language) == once
+    assert unicodedata.is_normalized("NFC", once)
+
+
+@given(texts, languages)
+def test_letters_and_marks_keep_their_sequence(text, language):
+    def letters(string: str) -> str:
+        return unicodedata.normalize("NFC", "".join(regex.findall(r"[\p{L}\p{M}]", string)))
+
+    expected = text
+    if language == "ar":
+        expected = regex.sub("[\ufb50-\ufdff\ufe70-\ufefc]", lambda m: unicodedata.normalize("NFKC", m[0]), text)
+        expected = expected.replace("ـ", "")
+    assert letters(normalise(text, language)) == letters(expected)
+
+
+@given(texts, languages)
+def test_what_comes_out_is_clean(text, language):
+    clean = normalise(text, language)
+    assert not regex.search(
+        r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200b\ufeff\u00ad\u202a-\u202e--\n]|[\p{Zs}--\x20]", clean, regex.V1
+    )
+    assert not regex.search("  |^ | $| \n|\n |\n\n\n|[\u200c\u200d]{2}", clean)
+    clean.encode()
+
+
+def test_bangla_letters_with_nukta_are_one_form():
+    composed, decomposed = "\u09df\u09dc\u09dd", "\u09af\u09bc\u09a1\u09bc\u09a2\u09bc"
+    assert normalise(composed, "bn") == normalise(decomposed, "bn") == decomposed
+
+
+@pytest.mark.parametrize(
+    ("split", "whole"),
+    [("কে\u09be", "ক\u09cb"), ("কে\u09d7", "ক\u09cc"), ("கெ\u0bbe", "க\u0bca"), ("கே\u0bbe", "க\u0bcb")],
+)
+def test_split_vowel_signs_are_composed(split, whole):
+    assert normalise(split, "ta" if "\u0b80" <= split[0] <= "\u0bff" else "bn") == whole
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("bn", f"র{ZWJ}্যাব এল"),
+        ("bn", f"র{ZWNJ}্যাব এল"),
+        ("bn", f"উদ্{ZWNJ}যাপন"),
+        ("bn", f"হঠাত্{ZWJ} এল"),  # KHANDA TA as it was written before it had a code point
+        ("bn", f"হঠাত্{ZWJ}"),
+        ("ta", f"க்{ZWNJ}ஷ"),
+        ("ar", f"می{ZWNJ}روم"),
+        ("ar", f"١٤٢٠ ه{ZWJ} هنا"),  # the Hijri year's abbreviation
+        ("bn", f"👩{ZWJ}👧 মা"),
+        ("bn", f"👩\U0001f3fd{ZWJ}🚀 মা"),
+    ],
+)
+def test_joiners_that_matter_stay(language, text):
+    assert normalise(text, language) == text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("bn", f"থাক্{ZWNJ} থাক্{ZWNJ}।", "থাক্ থাক্।"),  # nothing to keep apart
+        ("bn", f"খিল্{ZWNJ}{ZWNJ}খিল্", f"খিল্{ZWNJ}খিল্"),
+        ("bn", f"শরত্{ZWJ}{ZWNJ}-প্রভা", f"শরত্{ZWJ}-প্রভা"),
+        ("bn", f"{ZWNJ}মৃদু\n{ZWJ} মিছামি{ZWNJ}", "মৃদু\nমিছামি"),
+        ("bn", f"কী{ZWJ} কথা", "কী কথা"),
+        ("bn", f"ক\u200b\ufeff{ZWNJ}\u00adখ", f"ক{ZWNJ}খ"),
+        ("ta", f"{ZWNJ}சபரிமலை தானம்{ZWNJ}", "சபரிமலை தானம்"),
+        ("ar", f"عامر، {ZWJ}{ZWJ} قال", "عامر، قال"),
+    ],
+)
+def test_stray_joiners_go(language, text, expected):
+    assert normalise(text, language) == expected
+
+
+def test_lines_of_verse_stay_lines():
+    text = "\ufeffপ্রথম   চরণ \r\n\u00a0\u00a0দ্বিতীয়\tচরণ\u2028তৃতীয়\x0bচতুর্থ\n \n\n\nনতুন স্তবক\r"
+    assert normalise(text, "bn") == normalise("প্রথম চরণ\nদ্বিতীয় চরণ\nতৃতীয়\nচতুর্থ\n\nনতুন স্তবক", "bn")
+    assert normalise(text, "bn").count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("বাড়ি ফিরি|\nদেখি |", "বাড়ি ফিরি।\nদেখি ।"),
+        ("আমি যাই|তুমি থাকো| শেষ", "আমি যাই।তুমি থাকো। শেষ"),
+        ("সমাপ্ত ||”", "সমাপ্ত ।।”"),
+        ("দেহা৷ হেন ৷", "দেহা। হেন ।"),
+        ("নীড় | খেলা | ছবি|", "নীড় | খেলা | ছবি|"),  # a menu
+        ("| ক| খ|", "| ক| খ|"),  # a row of a table
+        ("দাম ৫৷৹", "দাম ৫৷৹"),  # the numerator itself
+        ("a|b", "a|b"),
+    ],
+)
+def test_danda_typed_as_something_else(text, expected):
+    assert normalise(text, "bn") == unicodedata.normalize("NFC", expected)
+    assert normalise("அவன்|", "ta") == "அவன்|"
+
+
+def test_assamese_ra_and_tamil_damage_are_left():
+    assert normalise("ৰাম", "bn") == "ৰাম"
+    assert normalise("க ்ட", "ta") == "க ்ட"
+
+
+def test_arabic_forms_fold_and_tashkeel_stays():
+    assert normalise("ﻛﺘﺎﺏ ﻻ ﷺ", "ar") == "كتاب لا صلى الله عليه وسلم"
+    assert normalise("كِتَـــابٌ", "ar") == "كِتَابٌ"
+    assert normalise("بﹰ", "ar") == "ب\u064b"
+    assert normalise("½ ２ ﬁ ﴿آية﴾", "ar") == "½ ２ ﬁ ﴿آية﴾"  # other compatibility characters are not ours to fold
+
+
+def test_direction_marks_stay_only_where_they_order_something():
+    assert normalise("\u200fبنو عثمان\u200f\n١٩٣٠\u200f", "ar") == "بنو عثمان\n١٩٣٠"
+    assert normalise("لغة C++\u200e هنا", "ar") == "لغة C++\u200e هنا"
+    assert normalise("\u202bبنو\u202c \u2067عثمان\u2069", "ar") == "بنو عثمان"
+    assert normalise("ক\u200eখ\u200f গ", "bn") == "কখ গ"
+
+
+def test_lone_surrogates_are_dropped():
+    assert normalise(json.loads('"ক\\ud800খ"'), "bn") == "কখ"
+
+
+def test_script_fraction_counts_letters_and_marks_only():
+    assert script_fraction("কখ ab 123 ।।!!", "bn") == 0.5
+    assert script_fraction("كِتَابٌ", "ar") == 1.0  # marks of the script Inherited count as its own
+    assert script_fraction("১২৩ ... ", "bn") == 0.0
+    assert script_fraction("தமிழ்", "bn") == 0.0
+
+
+def test_a_language_without_a_row_is_refused():
+    with pytest.raises(InputError, match=r"xx.*bn, ta, ar"):
+        script("xx")
+
+
+@pytest.mark.parametrize("language", sorted(SCRIPTS))
+def test_rows_of_the_table_hold_letters_of_their_script(language):
+    row = SCRIPTS[language]
+    for first, last in row.ranges:
+        letters = [chr(code) for code in range(first, last + 1) if regex.match(r"\p{L}", chr(code))]
+        assert all(row.name.upper() in unicodedata.name(letter, row.name.upper()) for letter in letters)
+    assert not regex.search(r"[\p{L}\p{M}\p{N}]", row.punctuation)
+
+
+@pytest.mark.parametrize("language", sorted(SCRIPTS))
+def test_real_texts_keep_their_letters_and_lines(shared_data, language):
+    seen = 0
+    for path in sorted((shared_data / "corpora" / language).glob("*/docs.jsonl")):
+        for row in islice(read_jsonl(path), 60):
+            text = row["text"]
+            clean = normalise(text, language)
+            assert normalise(clean, language) == clean
+            filled = [line for line in regex.split("[\r\n\u2028]+", text) if regex.search(r"[\p{L}\p{N}]", line)]
+            assert len([line for line in clean.split("\n") if regex.search(r"[\p{L}\p{N}]", line)]) == len(filled)
+            seen += 1
+    assert seen > 100
