@@ -9,6 +9,7 @@ from kalam.configuration.sense import BEST, candidate_registers, candidates, reg
 from kalam.corpus.inputs import source_inputs
 from kalam.files.code import digest_code
 from kalam.files.errors import InputError
+from kalam.models.sources import local_files
 
 ROOT = Path(workflow.basedir)
 
@@ -18,11 +19,17 @@ except InputError as error:
     raise SystemExit(str(error))
 
 
+def names(part):
+    """A wildcard constraint: the names under a part of the configuration, of any project."""
+    found = {name for project in config["projects"].values() for name in project[part]}
+    return "|".join(sorted(found)) or "(?!)"
+
+
 wildcard_constraints:
     project="|".join(config["projects"]),
-    source="[a-z0-9_-]+",
-    model="[a-z0-9_-]+",
-    run="[a-z0-9_-]+",
+    source=names("sources"),
+    model=names("models"),
+    run=names("runs"),
 
 
 def code(script, *modules):
@@ -48,7 +55,17 @@ def models_of_kind(*kinds):
 
 def source_files(wildcards):
     source = config["projects"][wildcards.project]["sources"][wildcards.source]
-    return source_inputs(source, ".")
+    try:
+        return source_inputs(source, ".")
+    except InputError as error:
+        # Of any other exception Snakemake makes "nothing produces this", and goes on with an old result.
+        raise SystemExit(
+            f"config: projects.{wildcards.project}.sources.{wildcards.source}.{error}"
+        )
+
+
+def model_files(wildcards):
+    return local_files(config["projects"][wildcards.project]["models"][wildcards.model])
 
 
 def clean_sources(wildcards):

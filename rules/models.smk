@@ -6,6 +6,8 @@
 
 # The only rule about models that needs the network, so it stays where the workflow was started.
 rule fetch_model:
+    input:
+        model_files,
     output:
         "results/{project}/models/{model}/meta.json",
     log:

@@ -19,11 +19,12 @@ params, base = snakemake.params, read_json(snakemake.input.base)
 model = load_adapted(base, Path(snakemake.input.run).parent / "adapter", params.quantisation)
 tokenizer = load_tokenizer(base["folder"])
 rows = []
-for opening, rest in openings(documents_of(snakemake.input.test, params.registers), params.openings):
+documents = documents_of(snakemake.input.test, params.registers)
+for seed, (opening, rest) in enumerate(openings(documents, params.openings), start=params.seed):
     length = min(len(rest), params.length)
-    adapted = continue_text(model, tokenizer, opening, length, params.seed)
+    adapted = continue_text(model, tokenizer, opening, length, seed)
     with model.disable_adapter():
-        untouched = continue_text(model, tokenizer, opening, length, params.seed)
+        untouched = continue_text(model, tokenizer, opening, length, seed)
     rows.append({"opening": opening, "text": rest[:length], "base": untouched, "adapted": adapted})
 with atomic_write(snakemake.output[0]) as handle:
     handle.write(page(f"{snakemake.wildcards.project}: {snakemake.wildcards.run}", params.language, rows))

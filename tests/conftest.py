@@ -1,6 +1,7 @@
-"""What every test may ask for: the real texts and pages, where they exist."""
+"""What every test may ask for, and the count of what did not run."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,5 +14,33 @@ def shared_data() -> Path:
     """The folder of real texts; a test that needs it is reported as not run where it is absent."""
     folder = Path(os.environ.get("KALAM_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real texts: set KALAM_DATA (looked in {folder.name}/)")
+        pytest.skip("no real texts (set KALAM_DATA)")
     return folder
+
+
+def pytest_configure(config):
+    # Two workers on two cores: a test that takes every core slows both.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    session.config.not_run = Counter(_reason(report) for report in reporter.stats.get("skipped", []))
+    if session.config.not_run and os.environ.get("CI"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config):
+    """The last line: what did not run, and why; in CI that fails."""
+    not_run = getattr(config, "not_run", None)
+    if not_run:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(not_run.items()))
+        print(f"{sum(not_run.values())} tests did not run{' (a failure in CI)' * bool(os.environ.get('CI'))}: {reasons}")
+
+
+def _reason(report) -> str:
+    return report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -1,13 +1,13 @@
 """The configuration with every default filled in, checked against its schema and for sense."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 
 from kalam.configuration.sense import contradictions
 from kalam.files.errors import InputError
@@ -25,8 +25,9 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     _fill(config, schema, schema)
-    error = best_match(Draft202012Validator(schema).iter_errors(config), key=lambda e: -len(e.absolute_path))
-    if error:
+    errors = [error for error in Draft202012Validator(schema).iter_errors(config) if not _follows(error)]
+    if errors:
+        error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
     for key, entry in schema["properties"].items():
         if "sets" in entry and key in config:
@@ -81,27 +82,44 @@ def _set(section: dict[str, Any], path: list[str], value: Any) -> None:
         _set(section[key], rest, value)
 
 
+ALLOWED = {
+    "type": "a value of type {}",
+    "enum": "one of {}",
+    "minimum": "{} or more",
+    "maximum": "{} or less",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "minItems": "at least one entry",
+    "minProperties": "at least one entry",
+    "uniqueItems": "each entry once",
+    "pattern": "text of the form {}",
+}
+
+
 def _explain(error: ValidationError) -> str:
     path = ".".join(str(part) for part in error.absolute_path) or "the top level"
     found, allowed = error.instance, error.validator_value
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
-        known = [key for part in applying(error.schema, found) for key in part.get("properties", {})]
-        return f"{path}: unknown key {_list(found.keys() - set(known))}; allowed are {_list(known)}"
+        known = _known(error)
+        return f"{path}: unknown key {_list(found.keys() - known)}; allowed are {_list(known)}"
     if error.validator == "required":
         return f"{path}: missing key {_list(set(allowed) - found.keys())}"
-    allowed = {
-        "type": f"a value of type {_list(allowed)}",
-        "enum": f"one of {_list(allowed)}",
-        "minimum": f"{allowed} or more",
-        "maximum": f"{allowed} or less",
-        "exclusiveMinimum": f"more than {allowed}",
-        "exclusiveMaximum": f"less than {allowed}",
-        "minItems": "at least one entry",
-        "minProperties": "at least one entry",
-        "pattern": f"text of the form {allowed}",
-    }.get(error.validator, error.message)
-    return f"{path}: found {found!r}; allowed is {allowed}"
+    rule = ALLOWED.get(error.validator)
+    return f"{path}: found {found!r}; allowed is {rule.format(_list(allowed)) if rule else error.message}"
+
+
+def _follows(error: ValidationError) -> bool:
+    """Whether an error only repeats another: where a branch fails, none of its keys counts as evaluated."""
+    if error.validator != "unevaluatedProperties":
+        return False
+    chosen = list(applying(error.schema, error.instance))
+    return len(chosen) == 1 or not error.instance.keys() - _known(error)
+
+
+def _known(error: ValidationError) -> set[str]:
+    return {key for part in applying(error.schema, error.instance) for key in part.get("properties", {})}
 
 
 def _list(values: Any) -> str:
-    return values if isinstance(values, str) else ", ".join(sorted(str(value) for value in values))
+    several = isinstance(values, Collection) and not isinstance(values, str)
+    return ", ".join(sorted(str(value) for value in values)) if several else str(values)

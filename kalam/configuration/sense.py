@@ -50,6 +50,9 @@ def _registers(project: dict[str, Any]) -> Iterator[str]:
 
 def _bases(project: dict[str, Any]) -> Iterator[str]:
     models = list(project["models"])
+    for name in (BEST, LOWEST):
+        if name in models:
+            yield f"models: found {name}, which stands for the choice among the candidates; allowed is any other name"
     for name in project["candidates"].get("models", []):
         if name not in models:
             yield f"candidates.models: found {name}, which is no model; allowed are {', '.join(models) or 'none'}"
@@ -74,6 +77,9 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
     evaluation, splits = project["evaluation"], project["splits"]
     if evaluation["stride"] > evaluation["context"]:
         yield f"evaluation.stride: found {evaluation['stride']}; allowed is up to context, {evaluation['context']}"
+    for split, size in splits.items():
+        if size >= 1 and size != int(size):
+            yield f"splits.{split}: found {size:g}; allowed is a share below 1 or a whole number of documents"
     shares = [share for share in (splits["validation"], splits["test"]) if share < 1]
     if sum(shares) >= 1:
         yield f"splits: validation and test take {sum(shares):g} of each register; allowed is less than 1"

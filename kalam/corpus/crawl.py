@@ -3,7 +3,7 @@
 import base64
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ class Refusal:
 class Frontier:
     """The URLs still to be visited, first in first out, each once, of some hosts only."""
 
-    def __init__(self, hosts: Collection[str]):
+    def __init__(self, hosts: Iterable[str]):
         self.hosts = set(hosts)
         self._queue: deque[tuple[str, int]] = deque()
         self._seen: set[str] = set()

@@ -30,14 +30,10 @@ def draw_curves(history: Iterable[dict[str, Any]], title: str, outputs: Iterable
     with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
         axes.plot(*zip(*training, strict=True), color="#9aa7b5", linewidth=0.9, label="training, each batch")
-        axes.plot(
-            *zip(*validation, strict=True), color="#1f5fa8", linewidth=1.8, marker="o", markersize=4, label="validation"
-        )
         step, loss = min(validation, key=lambda point: point[1])
-        axes.annotate(
-            f"best {loss:.3f} at step {step}", (step, loss), xytext=(0, 18), textcoords="offset points", ha="right"
-        )
-        axes.plot([step], [loss], marker="o", markersize=8, markerfacecolor="none", color="#c0392b", linestyle="none")
+        label = f"validation, best {loss:.3f} at step {step}"
+        axes.plot(*zip(*validation, strict=True), color="#1f5fa8", linewidth=1.8, marker="o", markersize=4, label=label)
+        axes.plot([step], [loss], marker="o", markersize=9, markerfacecolor="none", color="#c0392b", linestyle="none")
         axes.set(xlabel="optimiser step", ylabel="loss, nats per token", title=title)
         axes.legend(frameon=False)
         for output in outputs:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -60,12 +61,17 @@ def _imports(path: Path) -> frozenset[Path]:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
+    """Every name that is imported, with the packages around it, whose code runs as well."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (name for alias in node.names for name in _with_parents(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            yield from _with_parents(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    return accumulate(module.split("."), "{}.{}".format)
 
 
 @cache

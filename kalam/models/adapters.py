@@ -97,9 +97,13 @@ def add_lora(model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)
+        model = get_peft_model(model, config)
     except ValueError as error:
         raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None
+    # peft keeps a set here, whose order in adapter_config.json would differ between equal runs.
+    chosen = model.peft_config[model.active_adapter]
+    chosen.target_modules = sorted(chosen.target_modules)
+    return model
 
 
 def load_adapted(base: dict[str, Any], adapter: str | Path, quantisation: str, precision: str = "auto"):

@@ -37,6 +37,12 @@ def fetch(model: dict[str, Any], folder: str | Path) -> None:
     write_json(folder / "meta.json", {**meta, "digest": digest_folder(folder, names)})
 
 
+def local_files(model: dict[str, Any]) -> list[str]:
+    """The files a model is made from that lie on this machine: those of a local folder, none of a hub's."""
+    folder = Path(model.get("path", ""))
+    return [str(folder / name) for name in weights_and_settings(folder)] if model["kind"] == "local" else []
+
+
 def weights_and_settings(folder: Path) -> list[str]:
     """The names of the files that make a model what it is."""
     found = [p for pattern in (*WANTED, *CODE) for p in folder.glob(pattern)]
@@ -58,7 +64,7 @@ def _from_hub(model: dict[str, Any], folder: Path) -> None:
 def _from_folder(path: Path, folder: Path) -> None:
     if not (path / "config.json").is_file():
         raise InputError(f"{path}: no folder of a model; config.json is missing")
+    for name in weights_and_settings(folder):
+        (folder / name).unlink()
     for name in weights_and_settings(path):
-        link = folder / name
-        link.unlink(missing_ok=True)
-        os.symlink((path / name).resolve(), link)
+        os.symlink((path / name).resolve(), folder / name)

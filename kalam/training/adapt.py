@@ -3,11 +3,14 @@
 import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_file
 from kalam.training.recipe import Recipe
 from kalam.training.runs import Writer, finished_or
+
+if TYPE_CHECKING:
+    from kalam.training.checkpoints import CheckpointFolder
 
 
 def adapt(
@@ -38,13 +41,13 @@ def adapt(
         "code": code,
     }
 
-    def make(folder: Path) -> tuple[Writer, dict[str, Any]]:
+    def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
         from kalam.models.adapters import add_lora, load_base
         from kalam.training.engine import fit
 
         whole = load_base(base["folder"], quantisation, recipe.precision, base["remote_code"])
         model = add_lora(whole, lora, recipe.seed, recipe.gradient_checkpointing)
-        store, outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, 0, recipe, folder)
+        outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, 0, recipe, store)
 
         def write(target: Path) -> None:
             model.save_pretrained(target / "adapter")

@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,10 @@ class CheckpointFolder:
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Hold the folder; the lock goes with the process. Raises InputError where another holds it."""
+        """Hold the folder, cleared of what a kill left half-written; the lock goes with the process.
+
+        Raises InputError where another holds it.
+        """
         with open(self.folder / "lease", "a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,6 +54,8 @@ class CheckpointFolder:
             handle.truncate(0)
             handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
             handle.flush()
+            for left in self.folder.glob(".*.tmp"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
@@ -75,21 +81,16 @@ class CheckpointFolder:
                 logger.warning("passing over a damaged checkpoint: %s", error)
         return None
 
-    def truncate_history(self, step: int) -> None:
-        """Forget the rows after `step`: they are made again."""
+    def truncate_history(self, step: int, evaluated: int) -> None:
+        """Forget what is made again: steps after `step`, evaluations after step `evaluated`."""
         rows = list(_whole_rows(self.history)) if self.history.exists() else []
-        write_jsonl(self.history, [row for row in rows if row["step"] <= step])
+        last = {True: evaluated, False: step}
+        write_jsonl(self.history, [row for row in rows if row["step"] <= last["validation_loss" in row]])
 
     def append_history(self, row: dict[str, Any]) -> None:
         """Add a row; a kill can cut the last line, which truncate_history forgets."""
         with open(self.history, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
-
-    def finish(self) -> None:
-        """Drop what only a resumption needs; best, history and final stay."""
-        for path in self._steps():
-            path.with_suffix(".safetensors").unlink(missing_ok=True)
-            path.unlink()
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.json"))

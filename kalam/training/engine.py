@@ -1,7 +1,6 @@
-"""What every training goes through before and after the loop: probe, plan, lease, outcome."""
+"""What every training goes through before and after the loop: probe, plan, outcome."""
 
 import logging
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,11 +19,11 @@ LEAKAGE = 1e-4
 
 
 def fit(
-    model: torch.nn.Module, task: ModuleType, tokens: dict[str, str], pad: int, recipe: Recipe, folder: Path
-) -> tuple[CheckpointFolder, dict[str, Any]]:
-    """Train the model's trainable weights on packed token streams, in a checkpoint folder it holds alone.
+    model: torch.nn.Module, task: ModuleType, tokens: dict[str, str], pad: int, recipe: Recipe, store: CheckpointFolder
+) -> dict[str, Any]:
+    """Train the model's trainable weights on packed token streams, with checkpoints in `store`.
 
-    Returns the folder and the outcome: steps, best step, best validation loss (nats per token),
+    Returns the outcome: steps, best step, best validation loss (nats per token),
     tokens predicted. Raises InputError for an architecture whose packed documents see one another.
     """
     windows = {split: PackedWindows(TokenStream.load(path), recipe.context, pad) for split, path in tokens.items()}
@@ -34,13 +33,10 @@ def fit(
     leaked = task.leakage(model, model.config.vocab_size)
     if leaked > LEAKAGE:
         raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
-    store = CheckpointFolder(folder)
-    with store.lease():
-        announce(model, task, windows["train"], recipe)
-        progress = train(model, task, windows["train"], windows["validation"], recipe, store)
-        store.finish()
+    announce(model, task, windows["train"], recipe)
+    progress = train(model, task, windows["train"], windows["validation"], recipe, store)
     logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)
-    return store, {
+    return {
         "steps": progress.step,
         "best_step": progress.best_step,
         "validation_loss": progress.best_loss,

@@ -1,6 +1,7 @@
 """The one training loop: plain, by steps, resumable at any of them with the same result."""
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +60,7 @@ def train(
 
     `training` and `validation` are windows that `task.collate` makes a batch of. Resumes from the
     folder's last valid checkpoint. Raises Preempted (exit status 143) after SIGTERM, with a
-    checkpoint written, and FloatingPointError for a loss that is no number.
+    checkpoint written, and FloatingPointError for a loss or a gradient that is no number.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision(recipe.precision))
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -74,7 +75,7 @@ def train(
     model, optimiser = accelerator.prepare(model, optimiser)
     torch.manual_seed(recipe.seed)
     progress = resume(checkpoints, parameters, optimiser, accelerator) or Progress()
-    checkpoints.truncate_history(progress.step)
+    checkpoints.truncate_history(progress.step, progress.evaluated)
     started, tokens_before = time.monotonic(), progress.tokens
     with told_to_stop() as stop, tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=None) as bar:
         while True:
@@ -82,9 +83,10 @@ def train(
                 loss = evaluate(accelerator, model, task, validation, recipe.micro_batch, stop)
                 if loss is not None:
                     judge(loss, progress, parameters, checkpoints)
-            if stop() or (progress.step and progress.step % recipe.save_every == 0):
+            stopping = stop()  # asked once: a signal between saving and leaving would lose the steps
+            if stopping or (progress.step and progress.step % recipe.save_every == 0):
                 save(checkpoints, progress, parameters, optimiser, accelerator)
-            if stop():
+            if stopping:
                 raise Preempted(progress.step)
             if progress.over(recipe):
                 break
@@ -114,8 +116,10 @@ def optimiser_step(accelerator, model, optimiser, task, training, recipe: Recipe
         accelerator.backward(loss / max(count, 1))
         total += loss.item()
     norm = accelerator.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-    if not np.isfinite(total):
-        raise FloatingPointError(f"step {progress.step}: the loss is {total}; lower the learning rate or the precision")
+    # A gradient scaler skips the step of a gradient that overflowed; without one it would spoil the weights.
+    require_finite("loss", total, progress.step)
+    if accelerator.scaler is None:
+        require_finite("norm of the gradient", float(norm), progress.step)
     optimiser.step()
     optimiser.zero_grad()
     progress.step += 1
@@ -145,6 +149,7 @@ def evaluate(accelerator, model, task, windows, micro_batch: int, stop: Callable
 
 def judge(loss: float, progress: Progress, parameters, checkpoints: CheckpointFolder) -> None:
     """Record an evaluation; keep the weights where it is the best so far, count where it is not."""
+    require_finite("validation loss", loss, progress.step)
     progress.evaluated = progress.step
     better = loss < progress.best_loss
     if better:
@@ -154,6 +159,11 @@ def judge(loss: float, progress: Progress, parameters, checkpoints: CheckpointFo
         progress.worse += 1
     checkpoints.append_history({"step": progress.step, "tokens": progress.tokens, "validation_loss": loss})
     logger.info("step %d: validation loss %.4f%s", progress.step, loss, " (best)" if better else "")
+
+
+def require_finite(name: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(f"step {step}: the {name} is {value}; lower the learning rate or raise the precision")
 
 
 def batch_indices(step: int, batch: int, count: int, seed: int) -> list[int]:

@@ -2,11 +2,14 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_file
 from kalam.training.recipe import Recipe
 from kalam.training.runs import Writer, finished_or
+
+if TYPE_CHECKING:
+    from kalam.training.checkpoints import CheckpointFolder
 
 
 def pretrain(
@@ -32,7 +35,7 @@ def pretrain(
         "code": code,
     }
 
-    def make(folder: Path) -> tuple[Writer, dict[str, Any]]:
+    def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
         from kalam.models.adapters import device
         from kalam.models.scratch import initialise, save
         from kalam.tasks import causal
@@ -43,7 +46,7 @@ def pretrain(
         model = initialise(architecture, trained_with, recipe.seed).to(device())
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        store, outcome = fit(model, causal, tokens, trained_with.pad_token_id, recipe, folder)
+        outcome = fit(model, causal, tokens, trained_with.pad_token_id, recipe, store)
 
         def write(target: Path) -> None:
             save(model, trained_with, target)

@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.jsonl import write_json
 from kalam.training.handout import file_digests, hand_out
+
+if TYPE_CHECKING:
+    from kalam.training.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +22,14 @@ def finished_or(
     checkpoints: str | Path,
     results: str | Path,
     identity: dict[str, Any],
-    make: Callable[[Path], tuple[Writer, dict[str, Any]]],
+    make: "Callable[[CheckpointFolder], tuple[Writer, dict[str, Any]]]",
 ) -> None:
     """Hand out the training with this identity from `checkpoints`, or make it there first.
 
     `identity` is JSON: everything that decides the result, and nothing else; its digest, the
-    fingerprint, names the folder. `make(folder)` trains in that folder and returns a function
-    that writes what the training yields, and what to say of it in `meta.json`.
+    fingerprint, names the folder. `make(store)` trains in that folder, which it holds alone, and
+    returns a function that writes what the training yields, and what to say of it in `meta.json`.
+    Raises InputError where another training holds the folder.
     """
     fingerprint = digest_value(identity)
     folder = Path(checkpoints) / fingerprint
@@ -33,11 +37,16 @@ def finished_or(
     if (final / "meta.json").exists():
         logger.info("finished before, as %s: handing it out without a step", fingerprint)
     else:
+        from kalam.training.checkpoints import CheckpointFolder
+
         logger.info("training %s", folder)
-        write, outcome = make(folder)
-        with atomic_directory(final) as temporary:
-            write(temporary)
-            files = file_digests(temporary)
-            meta = {"fingerprint": fingerprint, "identity": identity, "outcome": outcome, "files": files}
-            write_json(temporary / "meta.json", {**meta, "digest": digest_value(files)})
+        store = CheckpointFolder(folder)
+        with store.lease():
+            write, outcome = make(store)
+            with atomic_directory(final) as temporary:
+                write(temporary)
+                files = file_digests(temporary)
+                meta = {"fingerprint": fingerprint, "identity": identity, "outcome": outcome, "files": files}
+                write_json(temporary / "meta.json", {**meta, "digest": digest_value(files)})
+            store.finish()
     hand_out(final, Path(results))

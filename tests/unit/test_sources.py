@@ -2,66 +2,17 @@
 
 import copy
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from collecting import FILES, HUB, POEM, SITE, gather, html, outputs, write
 
 from kalam.corpus.inputs import source_inputs
-from kalam.corpus.sources import collect, write_collected
+from kalam.corpus.sources import write_collected
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl
-
-COMMON = {
-    "register": "verse",
-    "licence": "CC0",
-    "author": "অজানা",
-    "retrieved": None,
-    "max_records": None,
-    "strategy": "first",
-    "extraction": "article",
-}
-FILES = {**COMMON, "kind": "files", "fields": {}, "group_by": "field", "retrieved": "2020-02-23"}
-HUB = {**COMMON, "kind": "hub", "revision": "main", "subset": None, "split": "train", "fields": {}, "group_by": "field"}
-SITE = {
-    **COMMON,
-    "kind": "site",
-    "start": ["http://bangla.localhost/"],
-    "serve": "site",
-    "max_pages": 100,
-    "max_depth": 8,
-    "delay": 0,
-    "retries": 0,
-    "timeout": 5,
-    "private_addresses": False,
-    "user_agent": "kalam-crawler",
-}
-POEM = "র‍্যাব এল ভোরের আগে নদীর ধারে,\nশাঁখ বাজে দূরে, বৃষ্টি পড়ে বারে বারে।"
-
-
-def write(path: Path, text: str | bytes | list) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(text, list):
-        text = "".join((row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)) + "\n" for row in text)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", errors="surrogatepass"))
-    return path
-
-
-def gather(source: dict, root: Path, seed: int = 20) -> tuple[list[dict], list[dict]]:
-    """(documents, what was dropped and why)"""
-    documents, dropped = [], []
-    for item, reason in collect(source, "kobita", "bn", seed, root, root / "store"):
-        documents.append(item) if reason is None else dropped.append({**item, **reason})
-    return documents, dropped
-
-
-def html(*paragraphs: str, links: tuple[str, ...] = (), title: str = "নদী") -> str:
-    anchors = "".join(f'<a href="{link}">পরের</a> ' for link in links)
-    body = "".join(f"<p>{text.replace(chr(10), '<br>')}</p>" for text in paragraphs)
-    head = f"<!DOCTYPE html><html><head><title>{title}</title></head>"
-    return f"{head}<body><nav>{anchors}</nav><article>{body}</article></body></html>"
 
 
 def test_a_text_file_is_a_document(tmp_path):
@@ -199,94 +150,6 @@ def test_a_sample_stays_when_texts_change_and_rows_are_added(tmp_path):
     assert len(before & after) >= 15
 
 
-@pytest.fixture
-def site(tmp_path) -> Path:
-    write(
-        tmp_path / "site" / "index.html",
-        html("প্রথম পাতার কবিতা, যার দুই পঙ্‌ক্তি।", POEM, links=("a.html", "gopon/b.html", "c.html")),
-    )
-    write(tmp_path / "site" / "a.html", html(POEM, "দ্বিতীয় পাতা এখানে শেষ।", title="দুই"))
-    write(tmp_path / "site" / "gopon" / "b.html", html(POEM))
-    write(tmp_path / "site" / "robots.txt", "User-agent: *\nDisallow: /gopon/\n")
-    return tmp_path
-
-
-def test_a_served_site_is_crawled(site):
-    documents, dropped = gather(SITE, site)
-    assert [(document["url"], document["title"]) for document in documents] == [
-        ("http://bangla.localhost/", "নদী"),
-        ("http://bangla.localhost/a.html", "দুই"),
-    ]
-    assert documents[1]["group"] == "kobita/http://bangla.localhost/a.html"
-    assert documents[1]["text"] == f"{POEM}\n\nদ্বিতীয় পাতা এখানে শেষ।"
-    assert documents[1]["retrieved"].endswith("Z")
-    assert [(row["url"], row["reason"]) for row in dropped] == [
-        ("http://bangla.localhost/gopon/b.html", "robots.txt forbids"),
-        ("http://bangla.localhost/c.html", "status 404"),
-    ]
-
-
-def test_files_of_a_served_folder_were_had_when_the_settings_say(site):
-    documents, _ = gather({**SITE, "retrieved": "2020-02-23"}, site)
-    assert {document["retrieved"] for document in documents} == {"2020-02-23"}
-
-
-def outputs(root: Path) -> dict[str, Path]:
-    return {name: root / "out" / f"{name}.json" for name in ("documents", "dropped", "counts")}
-
-
-def test_collecting_again_gives_the_same_and_editing_a_page_changes_it_alone(site):
-    hours = iter(range(10, 24))
-
-    def run() -> list[dict]:
-        write_collected(SITE, "kobita", "bn", 20, site, site / "store", **outputs(site))
-        return list(read_jsonl(outputs(site)["documents"]))
-
-    run()
-    for record in (site / "store" / "pages").rglob("*.json"):
-        old = json.loads(record.read_text(encoding="utf-8"))
-        if "retrieved" in old:
-            record.write_text(json.dumps({**old, "retrieved": f"2026-01-01T{next(hours)}:00:00Z"}), encoding="utf-8")
-    first = run()
-    assert all(document["retrieved"].startswith("2026-01-01T") for document in first)
-    for page in (site / "site").rglob("*.html"):
-        os.utime(page, (0, 0))
-    assert run() == first
-    write(site / "site" / "a.html", html(POEM, "তৃতীয় পাতা এখানে শেষ।", title="দুই"))
-    os.utime(site / "site" / "a.html", (0, 0))
-    second = run()
-    assert second[0] == first[0]
-    assert second[1]["text"].endswith("তৃতীয় পাতা এখানে শেষ।")
-    assert second[1]["retrieved"] != first[1]["retrieved"] and second[1]["group"] == first[1]["group"]
-
-
-def test_an_interrupted_collection_of_a_site_goes_on(site):
-    found = collect(SITE, "kobita", "bn", 20, site, site / "store")
-    first = next(found)[0]
-    found.close()
-    assert (site / "store" / "unfinished.json").exists()
-    record = next(path for path in (site / "store" / "pages").rglob("*.json"))
-    marked = {**json.loads(record.read_text(encoding="utf-8")), "retrieved": "1999-01-01T00:00:00Z"}
-    record.write_text(json.dumps(marked), encoding="utf-8")
-    write_collected(SITE, "kobita", "bn", 20, site, site / "store", **outputs(site))
-    documents = list(read_jsonl(outputs(site)["documents"]))
-    assert documents[0] == {**first, "retrieved": "1999-01-01T00:00:00Z"} and len(documents) == 2
-    assert not (site / "store" / "unfinished.json").exists()
-
-
-def test_a_private_site_is_refused_in_one_line(site):
-    source = {**SITE, "serve": None, "start": ["http://127.0.0.1:9/"]}
-    with pytest.raises(InputError) as caught:
-        write_collected(source, "kobita", "bn", 20, site, site / "store", **outputs(site))
-    assert str(caught.value) == "source kobita: no document; dropped: private address (1)"
-
-
-def test_a_site_that_does_not_answer_is_named(site):
-    source = {**SITE, "serve": None, "start": ["http://127.0.0.1:9/"], "private_addresses": True}
-    with pytest.raises(InputError, match=r"^source kobita: start: http://127\.0\.0\.1:9/: no "):
-        gather(source, site)
-
-
 def test_counts_and_dropped_rows_are_written(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": POEM}, {"text": 3}, {}])
     source = {**FILES, "paths": ["a.jsonl"]}
@@ -332,16 +195,17 @@ def test_a_dataset_that_cannot_be_had_is_told_in_one_line(dataset, change):
     assert str(caught.value).startswith("source kobita: dataset: ") and "\n" not in str(caught.value)
 
 
-def test_the_files_of_a_source_are_known_without_reading_them(site):
-    write(site / "texts" / "deep" / "b.txt", POEM)
-    write(site / "texts" / "a.txt", POEM)
-    source = {**FILES, "paths": ["texts/**/*.txt", "texts/a.txt"]}
-    assert source_inputs(source, site) == [str(site / "texts" / "a.txt"), str(site / "texts" / "deep" / "b.txt")]
-    assert [Path(name).name for name in source_inputs(SITE, site)] == ["a.html", "b.html", "index.html", "robots.txt"]
-    assert source_inputs({**SITE, "serve": None}, site) == []
-    assert source_inputs({**HUB, "dataset": "owner/name"}, site) == []
+def test_the_files_of_a_source_are_known_without_reading_them(tmp_path):
+    for name in ("texts/deep/b.txt", "texts/a.txt", "site/sub/b.html", "site/a.html"):
+        write(tmp_path / name, POEM)
+    files = source_inputs({**FILES, "paths": ["texts/**/*.txt", "texts/a.txt"]}, tmp_path)
+    assert files == [str(tmp_path / "texts" / "a.txt"), str(tmp_path / "texts" / "deep" / "b.txt")]
+    served = source_inputs(SITE, tmp_path)
+    assert served == [str(tmp_path / "site" / "a.html"), str(tmp_path / "site" / "sub" / "b.html")]
+    assert source_inputs({**SITE, "serve": None}, tmp_path) == []
+    assert source_inputs({**HUB, "dataset": "owner/name"}, tmp_path) == []
     with pytest.raises(InputError, match="serve: 'none' is no folder with files"):
-        source_inputs({**SITE, "serve": "none"}, site)
+        source_inputs({**SITE, "serve": "none"}, tmp_path)
 
 
 def test_asking_for_the_files_of_a_source_loads_nothing_heavy():
