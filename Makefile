@@ -48,6 +48,10 @@ format: setup-test
 config/README.md: setup FORCE
 	$(VENV)/bin/python -m kalam.configuration.page config/schema.yaml > $@
 
+# The picture in the README; needs graphviz (Debian: apt-get install graphviz).
+docs/dag.svg: setup FORCE
+	$(SNAKEMAKE) --rulegraph dot results/bangla/ppl.txt | sed 's/graph\[/graph[rankdir=LR, /' | dot -Tsvg > $@
+
 # What can be made again; `checkpoints/` holds trainings and stays.
 clean:
 	rm -rf results logs .snakemake

@@ -37,9 +37,14 @@ def code(script, *modules):
     return digest_code(ROOT / "scripts" / script, *modules)
 
 
-def task_code(wildcards):
-    task = config["projects"][wildcards.project]["runs"][wildcards.run]["task"]
-    return code("train_run.py", f"kalam.tasks.{task}")
+def code_of_task(script, part, wildcard):
+    """An input function: the digest of a script that imports the task its model or run names."""
+
+    def digest(wildcards):
+        section = config["projects"][wildcards.project][part][wildcards[wildcard]]
+        return code(script, f"kalam.tasks.{section['task']}")
+
+    return digest
 
 
 def models_of_kind(*kinds):

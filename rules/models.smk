@@ -80,7 +80,7 @@ rule pretrain:
             within=config, dpath="projects/{project}/models/{model}/training"
         ),
         seed=config["seed"],
-        code=code("pretrain.py"),
+        code=code_of_task("pretrain.py", "models", "model"),
     message:
         "Pretraining {wildcards.model}"
     script:

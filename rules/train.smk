@@ -63,7 +63,7 @@ rule train_run:
         checkpoints="checkpoints/{project}/{run}",
         run=lookup(within=config, dpath="projects/{project}/runs/{run}"),
         seed=config["seed"],
-        code=task_code,
+        code=code_of_task("train_run.py", "runs", "run"),
     message:
         "Training {wildcards.run}"
     script:

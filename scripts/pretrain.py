@@ -14,6 +14,7 @@ use_threads(snakemake.threads)
 pretrain(
     tokens={split: snakemake.input[split] for split in ("train", "validation")},
     tokenizer=Path(snakemake.input.tokenizer).parent,
+    task=snakemake.params.task,
     architecture=snakemake.params.architecture,
     recipe=Recipe.of(snakemake.params.training, snakemake.params.seed),
     code=snakemake.params.code,

@@ -39,7 +39,8 @@ def pytest_unconfigure(config):
     not_run = getattr(config, "not_run", None)
     if not_run:
         reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(not_run.items()))
-        print(f"{sum(not_run.values())} tests did not run{' (a failure in CI)' * bool(os.environ.get('CI'))}: {reasons}")
+        failure = " (a failure in CI)" if os.environ.get("CI") else ""
+        print(f"{sum(not_run.values())} tests did not run{failure}: {reasons}")
 
 
 def _reason(report) -> str:

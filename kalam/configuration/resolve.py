@@ -56,7 +56,10 @@ def applying(entry: dict[str, Any], value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _fill(value: Any, entry: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Set every missing key of `value` that has a default, in place."""
+    """Set every missing key of `value` that has a default, and put settings in one order, in place.
+
+    A default that is written out, or two settings that change places, must look the same to Snakemake.
+    """
     entry = dereference(entry, schema)
     if not isinstance(value, dict):
         return
@@ -71,6 +74,15 @@ def _fill(value: Any, entry: dict[str, Any], schema: dict[str, Any]) -> None:
         if isinstance(others, dict):
             for key in value.keys() - properties.keys():
                 _fill(value[key], others, schema)
+    if not _by_name(entry):
+        settings = sorted(value.items())
+        value.clear()
+        value.update(settings)
+
+
+def _by_name(entry: dict[str, Any]) -> bool:
+    """Whether the keys are names that users give, whose order counts: the first candidate wins a tie."""
+    return "propertyNames" in entry
 
 
 def _set(section: dict[str, Any], path: list[str], value: Any) -> None:

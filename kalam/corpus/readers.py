@@ -101,7 +101,7 @@ def _lines(path: Path) -> Iterator[int]:
 
 def _from_text(source: Source, path: str, body: bytes) -> Found:
     try:
-        text = decode(body).replace("\r\n", "\n").strip()
+        text = "\n".join(line.rstrip() for line in decode(body).split("\n")).strip()
     except UnicodeError as error:
         return Found({"path": path}, reason=str(error))
     if not text:

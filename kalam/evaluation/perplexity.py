@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kalam.evaluation.bits import text_size
 from kalam.files.errors import InputError
 from kalam.text.tokens import prefix_token
 
@@ -35,9 +36,10 @@ def windows(
     """Windows of `context` bytes every `stride` bytes, which score each token exactly once.
 
     `starts` holds the byte of the text each token begins at, ascending. The first window scores
-    all it sees, a later one what lies beyond the window before it, so a scored token has at least
-    context - stride bytes (or the whole beginning of the document) to look back on. Each window
-    opens with the prefix token, as a document does.
+    all it sees, a later one what lies beyond the window before it, so a scored token has the whole
+    beginning of the document or at least context - stride bytes to look back on (less what is left
+    of a token that the window's beginning cuts) and never context or more. Each window opens with
+    the prefix token, as a document does.
     """
     if not 0 < stride <= context:
         raise InputError(f"evaluation.stride: {stride}, allowed are 1 to the context, {context}")
@@ -100,9 +102,7 @@ def score(
             {
                 "id": document["id"],
                 "register": document["register"],
-                "bytes": len(text.encode("utf-8")),
-                "characters": len(text),
-                "words": len(text.split()),
+                **text_size(text),
                 "tokens": len(ids),
                 "nll": None if failure else 0.0,
                 "failure": failure,
@@ -110,7 +110,8 @@ def score(
         )
         if failure is None:
             work.extend(windows(index, ids, starts, prefix, context, stride))
-    work.sort(key=lambda window: -len(window.tokens))
+    # Windows of like length share a batch; with their tokens as the second key, in any order of documents.
+    work.sort(key=lambda window: (-len(window.tokens), window.tokens))
     _require_positions(model, work, context)
     parts: dict[int, list[float]] = {}
     for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):

@@ -13,11 +13,12 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a temporary neighbour of `path`; rename it to `path` when the block succeeds.
 
     Text is UTF-8 with `\n`. The bytes reach the disk before the rename, so a crash
-    leaves either the old file or the new one. On an exception nothing is left behind.
+    leaves either the old file or the new one. On an exception nothing is left behind, and what a
+    kill leaves is overwritten by the next try: two writers of one file are Snakemake's to prevent.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(temporary, mode, **text) as handle:
@@ -34,8 +35,8 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Fill a temporary neighbour of `path`; it replaces `path` when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    temporary = path.with_name(f".{path.name}.tmp")
+    old = path.with_name(f".{path.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:

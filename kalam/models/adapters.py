@@ -38,6 +38,7 @@ def load_base(
     `nf4` quantises its linear layers to 4-bit NormalFloat with double quantisation (Dettmers et
     al. 2023, QLoRA). Safetensors only. Raises InputError for a folder that holds no such model.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     dtype = compute_dtype(precision)
@@ -58,7 +59,7 @@ def load_base(
             trust_remote_code=remote_code,
             **options,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: no causal model that can be loaded: {str(error).splitlines()[0]}") from None
     keep_gradients_exact(model)
     return model.eval().requires_grad_(False)
@@ -78,22 +79,27 @@ def keep_gradients_exact(model: "PreTrainedModel") -> None:
 def add_lora(model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient_checkpointing: bool):
     """A fresh LoRA adapter (Hu et al. 2021) on a base; only its weights are trainable, in fp32.
 
-    `lora` has rank, alpha, dropout and targets. Raises InputError for targets the model lacks.
+    `lora` has rank, alpha, dropout and targets, `all-linear` or names of modules. Raises InputError
+    for targets the model lacks.
     """
     import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
-    model = prepare_model_for_kbit_training(
-        model,
-        use_gradient_checkpointing=gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-    )
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    targets = lora["targets"]
+    if targets != ALL_LINEAR:
+        targets = [targets] if isinstance(targets, str) else targets
+        if missing := [name for name in targets if not _has_module(model, name)]:
+            raise InputError(f"lora.targets: the model has no module named {', '.join(missing)}")
     torch.manual_seed(seed)
     config = LoraConfig(
         r=lora["rank"],
         lora_alpha=lora["alpha"],
         lora_dropout=lora["dropout"],
-        target_modules=lora["targets"],
+        target_modules=targets,
         task_type="CAUSAL_LM",
     )
     try:
@@ -104,6 +110,10 @@ def add_lora(model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient
     chosen = model.peft_config[model.active_adapter]
     chosen.target_modules = sorted(chosen.target_modules)
     return model
+
+
+def _has_module(model: "PreTrainedModel", name: str) -> bool:
+    return any(whole == name or whole.endswith(f".{name}") for whole, _ in model.named_modules())
 
 
 def load_adapted(base: dict[str, Any], adapter: str | Path, quantisation: str, precision: str = "auto"):

@@ -8,6 +8,8 @@ from kalam.files.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+FROM_TOKENIZER = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
+
 
 def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
     """A causal model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
@@ -23,6 +25,8 @@ def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast
         defaults = AutoConfig.for_model(model_type)
     except ValueError:
         raise InputError(f"architecture.model_type: transformers knows no `{model_type}`") from None
+    if taken := sorted(settings.keys() & FROM_TOKENIZER):
+        raise InputError(f"architecture: {', '.join(taken)} comes from the tokenizer and cannot be set")
     if unknown := sorted(key for key in settings if not hasattr(defaults, key)):
         raise InputError(f"architecture: `{model_type}` has no setting named {', '.join(unknown)}")
     config = AutoConfig.for_model(

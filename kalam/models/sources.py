@@ -18,21 +18,27 @@ CODE = ["*.py"]
 def fetch(model: dict[str, Any], folder: str | Path) -> None:
     """Bring a model into `folder`, in the hub's layout, with `meta.json` written last.
 
-    A hub's files are fetched once and kept whole; a local folder's are linked, not copied.
-    Raises InputError for a repository, revision or folder that cannot be had or holds no
-    safetensors weights.
+    A hub's files are fetched once and kept whole, by revision, under `.hub`; the model's files are
+    links to them, or into a local folder. Raises InputError for a repository, revision or folder
+    that cannot be had or holds no safetensors weights.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if model["kind"] == "hub":
-        _from_hub(model, folder)
-        origin = {"repository": model["repository"], "revision": model["revision"]}
+        source = _from_hub(model, folder / ".hub")
+        origin = {key: model[key] for key in ("repository", "revision", "remote_code")}
     else:
-        _from_folder(Path(model["path"]), folder)
+        source = Path(model["path"])
         origin = {"path": model["path"]}
-    names = weights_and_settings(folder)
+    names = weights_and_settings(source)
+    given = model.get("repository", model.get("path"))
+    if "config.json" not in names:
+        raise InputError(f"{given}: no model in the hub's layout; config.json is missing")
     if not any(name.endswith(".safetensors") for name in names):
-        raise InputError(f"{next(iter(origin.values()))}: no .safetensors weights; no other format is read")
+        raise InputError(f"{given}: no .safetensors weights; no other format is read")
+    if source.resolve() == folder.resolve():
+        raise InputError(f"{given}: that is where the model is to be linked; allowed is any other folder")
+    _link(source, names, folder)
     meta = {"kind": model["kind"], **origin, "model_type": read_json(folder / "config.json")["model_type"]}
     write_json(folder / "meta.json", {**meta, "digest": digest_folder(folder, names)})
 
@@ -49,22 +55,22 @@ def weights_and_settings(folder: Path) -> list[str]:
     return sorted({p.name for p in found} - {"meta.json"})
 
 
-def _from_hub(model: dict[str, Any], folder: Path) -> None:
+def _from_hub(model: dict[str, Any], cache: Path) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     allowed = WANTED + (CODE if model["remote_code"] else [])
+    name, revision = model["repository"], model["revision"]
     try:
-        snapshot_download(model["repository"], revision=model["revision"], local_dir=folder, allow_patterns=allowed)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        # Not `local_dir`: where the hub cannot be reached that gives whatever revision lies there.
+        return Path(snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=allowed))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{model['repository']} at {model['revision']}: cannot be fetched: {reason}") from None
+        raise InputError(f"{name} at {revision}: cannot be fetched: {reason}") from None
 
 
-def _from_folder(path: Path, folder: Path) -> None:
-    if not (path / "config.json").is_file():
-        raise InputError(f"{path}: no folder of a model; config.json is missing")
-    for name in weights_and_settings(folder):
-        (folder / name).unlink()
-    for name in weights_and_settings(path):
-        os.symlink((path / name).resolve(), folder / name)
+def _link(source: Path, names: list[str], folder: Path) -> None:
+    for old in weights_and_settings(folder):
+        (folder / old).unlink()
+    for name in names:
+        os.symlink((source / name).resolve(), folder / name)

@@ -86,17 +86,19 @@ class PackedWindows:
         return window
 
 
-def block_causal_mask(document):
+def block_causal_mask(document, window: int | None = None):
     """A float mask [batch, 1, context, context]: 0 where a position may look, the lowest float elsewhere.
 
-    A position looks at itself and at earlier ones of its document. In this additive form every
-    architecture honours it (XGLM reads neither a boolean mask nor block borders in position_ids).
-    `document` is an int64 tensor [batch, context].
+    A position looks at itself and at earlier ones of its document, `window` of them at most. In this
+    additive form every architecture honours it (XGLM reads neither a boolean mask nor block borders
+    in position_ids). `document` is an int64 tensor [batch, context].
     """
     import torch
 
     context = document.shape[1]
     causal = torch.ones(context, context, dtype=torch.bool, device=document.device).tril()
+    if window:
+        causal = causal.triu(1 - window)
     allowed = (document[:, :, None] == document[:, None, :]) & causal
     mask = torch.zeros(allowed.shape, dtype=torch.float32, device=document.device)
     return mask.masked_fill(~allowed, torch.finfo(torch.float32).min)[:, None]

@@ -1,6 +1,7 @@
 """A base model from scratch: an architecture trained on the project's own text."""
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
 def pretrain(
     tokens: dict[str, str],
     tokenizer: str | Path,
+    task: str,
     architecture: dict[str, Any],
     recipe: Recipe,
     code: str,
     checkpoints: str | Path,
     results: str | Path,
 ) -> None:
-    """Train every weight of a scratch causal model and leave it in `results`, in the hub's layout.
+    """Train every weight of a scratch model and leave it in `results`, in the hub's layout.
 
     `tokens` names the token streams `train` and `validation`; `tokenizer` is the folder of the
-    tokenizer they were made with. The weights are the best ones on validation.
+    tokenizer they were made with; `task` is a module of kalam.tasks. The weights are the best ones
+    on validation.
     """
     identity = {
         "kind": "scratch",
+        "task": task,
         "tokens": {split: digest_file(path) for split, path in tokens.items()},
         "tokenizer": digest_file(Path(tokenizer) / "tokenizer.json"),
         "architecture": architecture,
@@ -38,7 +42,6 @@ def pretrain(
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
         from kalam.models.adapters import device
         from kalam.models.scratch import initialise, save
-        from kalam.tasks import causal
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
 
@@ -46,7 +49,7 @@ def pretrain(
         model = initialise(architecture, trained_with, recipe.seed).to(device())
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        outcome = fit(model, causal, tokens, trained_with.pad_token_id, recipe, store)
+        outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, trained_with.pad_token_id, recipe, store)
 
         def write(target: Path) -> None:
             save(model, trained_with, target)

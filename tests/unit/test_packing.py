@@ -1,0 +1,177 @@
+"""Packed windows: every token predicted once, and no document seen by its neighbour."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kalam.training.packing import IGNORED, PackedWindows, TokenStream
+
+SHAPES = ["llama", "qwen2", "gemma3", "mistral", "xglm"]
+LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any)
+CONTEXT = st.integers(1, 20)
+
+
+def numbered(lengths: list[int]) -> list[list[int]]:
+    """Documents whose every token is another number."""
+    bounds = np.cumsum([0, *lengths])
+    return [list(range(begin, end)) for begin, end in pairwise(bounds.tolist())]
+
+
+def packed(lengths: list[int], context: int, pad: int = 0) -> PackedWindows:
+    return PackedWindows(TokenStream.of(numbered(lengths)), context, pad)
+
+
+def gathered(windows: PackedWindows) -> dict[str, np.ndarray]:
+    """The windows' parts, end to end."""
+    return {key: np.concatenate([windows[i][key] for i in range(len(windows))]) for key in windows[0]}
+
+
+@given(lengths=LENGTHS, context=CONTEXT)
+def test_every_token_but_a_first_one_is_predicted_once_from_the_one_before(lengths, context):
+    windows = packed(lengths, context)
+    every = gathered(windows)
+    pairs = [(int(a), int(b)) for a, b in zip(every["input_ids"], every["labels"], strict=True) if b != IGNORED]
+    assert pairs == [(a, a + 1) for document in numbered(lengths) for a in document[:-1]]
+    assert len(pairs) == windows.targets == sum(max(0, length - 1) for length in lengths)
+
+
+@given(lengths=LENGTHS, context=CONTEXT)
+def test_every_token_that_has_a_follower_is_read_once_in_order_and_padding_comes_last(lengths, context):
+    total = sum(lengths)
+    every = gathered(packed(lengths, context, pad=-7))
+    real = every["document"] >= 0
+    size = int(real.sum())
+    assert size in (total, total - 1)  # the last token has nothing to predict
+    assert real[:size].all()
+    assert every["input_ids"][:size].tolist() == list(range(size))
+    assert (every["input_ids"][size:] == -7).all()
+    assert (every["labels"][size:] == IGNORED).all()
+    assert (every["position_ids"][size:] == 0).all()
+    assert len(every["input_ids"]) - size < context or total == 1
+
+
+@given(lengths=LENGTHS, context=CONTEXT)
+def test_positions_count_from_a_document_s_or_the_window_s_beginning(lengths, context):
+    windows = packed(lengths, context)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    for index in range(len(windows)):
+        window, expected = windows[index], []
+        for at, document in enumerate(owner[index * context : (index + 1) * context]):
+            fresh = at == 0 or owner[index * context + at - 1] != document
+            expected.append(0 if fresh else expected[-1] + 1)
+        assert window["position_ids"].tolist()[: len(expected)] == expected
+        assert all(array.dtype == np.int64 and array.shape == (context,) for array in window.values())
+
+
+def test_a_stream_comes_back_from_its_file(tmp_path):
+    stream = TokenStream.of([[5, 6, 7], [8], [], [9, 10]])
+    stream.save(tmp_path / "tokens.safetensors")
+    loaded = TokenStream.load(tmp_path / "tokens.safetensors")
+    assert loaded.tokens.tolist() == [5, 6, 7, 8, 9, 10]
+    assert loaded.starts.tolist() == [0, 3, 4, 4]
+    assert (loaded.tokens.dtype, loaded.starts.dtype) == (np.int32, np.int64)
+    stream.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "tokens.safetensors").read_bytes()
+
+
+def test_nothing_to_predict_is_said_to_be_nothing():
+    assert packed([1, 1, 1], 2).targets == 0
+    assert packed([4], 2).targets == 3
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=LENGTHS, window=st.one_of(st.none(), st.integers(1, 6)))
+def test_the_mask_lets_a_position_look_at_the_last_ones_of_its_document(lengths, window):
+    import torch
+
+    from kalam.training.packing import block_causal_mask
+
+    document = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
+    seen = block_causal_mask(document, window)[0, 0] == 0
+    for here in range(document.shape[1]):
+        first = max(sum(lengths[: document[0, here]]), here - (window or 10**6) + 1)
+        assert seen[here].nonzero().flatten().tolist() == list(range(first, here + 1))
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """Random documents of 1 to 30 tokens; their window ends in padding."""
+    generator = np.random.default_rng(3)
+    return [generator.integers(3, 250, length).tolist() for length in (5, 20, 1, 30)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_packed_documents_give_the_logits_of_separate_ones(tiny, documents, shape):
+    import torch
+
+    from kalam.tasks import causal
+
+    model = tiny(shape)
+    batch = causal.collate([PackedWindows(TokenStream.of(documents), 64)[0]] * 2)
+    with torch.no_grad():
+        together = causal.logits(model, batch)[1, : sum(map(len, documents))]
+        apart = torch.cat([model(input_ids=torch.tensor([ids]), use_cache=False).logits[0] for ids in documents])
+    assert (together - apart).abs().max() < 1e-5
+    assert apart.std() > 0.01  # or equality would say nothing
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_cut_document_gives_the_logits_of_its_parts(tiny, documents, shape):
+    import torch
+
+    from kalam.tasks import causal
+
+    model, windows = tiny(shape), PackedWindows(TokenStream.of([documents[3]]), 16)
+    with torch.no_grad():
+        for index in range(2):
+            together = causal.logits(model, causal.collate([windows[index]]))[0]
+            part = documents[3][16 * index : 16 * index + 16]
+            apart = model(input_ids=torch.tensor([part]), use_cache=False).logits[0]
+            assert (together[: len(part)] - apart).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_probe_finds_no_leak(tiny, shape):
+    from kalam.tasks.causal import leakage
+    from kalam.training.engine import LEAKAGE
+
+    model = tiny(shape).train()
+    assert leakage(model, model.config.vocab_size) < LEAKAGE
+    assert model.training  # as it was
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, shape):
+    import torch
+
+    from kalam.tasks.causal import leakage
+    from kalam.training.engine import LEAKAGE
+
+    class Deaf(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model, self.config = model, model.config
+
+        def forward(self, input_ids, position_ids, attention_mask, use_cache):
+            return self.model(input_ids=input_ids, use_cache=use_cache)
+
+    model = tiny(shape)
+    assert leakage(Deaf(model), model.config.vocab_size) > 5 * LEAKAGE
+
+
+def test_a_leaking_model_is_not_trained(tiny, stream, tmp_path):
+    from kalam.files.errors import InputError
+    from kalam.tasks import causal
+    from kalam.training.checkpoints import CheckpointFolder
+    from kalam.training.engine import fit
+    from kalam.training.recipe import Recipe
+
+    stream.save(tmp_path / "tokens")
+    deaf = SimpleNamespace(**vars(causal) | {"leakage": lambda *_: 0.03})
+    tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
+    with pytest.raises(InputError, match=r"llama: packed documents see one another \(logits move by 0\.03\)"):
+        fit(tiny(), deaf, tokens, 0, Recipe(0, 1, 1e-3, context=16), CheckpointFolder(tmp_path / "run"))

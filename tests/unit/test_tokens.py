@@ -1,0 +1,173 @@
+"""Tokenizers: marks stay with letters, nothing is lost, and the one that is loaded is the one that was trained."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from kalam.files.errors import InputError
+from kalam.text.tokens import (
+    PROBE,
+    encode_documents,
+    load_tokenizer,
+    prefix_token,
+    require_same_tokenizer,
+    train_tokenizer,
+)
+
+# Letters with marks: conjuncts, nukta, chandrabindu, visarga, ZWJ and ZWNJ, Tamil vowel signs, tashkeel.
+WORDS = [
+    "বৃষ্টি",
+    "ক্ষেত্র",
+    "পড়ে",
+    "গাড়ি",
+    "চাঁদ",
+    "দুঃখ",
+    "র‍্যাব",
+    "হক্‌চকিয়ে",
+    "மழை",
+    "க்ஷேமம்",
+    "கொடுத்தான்",
+    "كِتَابٌ",
+    "مُحَمَّدٌ",
+    "می‌روم",
+]
+TEXT = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("বৃষ্টি়‍‌মழைகொதِّ ٌ\n\t<s>/'1")))
+
+
+def cuts(tokenizer, text: str) -> list[int]:
+    return [begin for _, (begin, _) in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+
+def ids(tokenizer, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    """A Qwen2 folder with the trained tokenizer."""
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    return tmp_path
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_no_mark_is_cut_from_its_letter(tokenizer, word):
+    text = f"১২ {word}, {word}।"
+    beginnings = [unicodedata.category(text[begin])[0] for begin in cuts(tokenizer, text)]
+    assert "M" not in beginnings
+    assert len(beginnings) > 3  # it does cut
+
+
+@pytest.mark.parametrize("word", ["বৃষ্টি", "মেঘলা", "பெய்கிறது", "كِتَابٌ"])
+def test_a_frequent_word_becomes_one_token_marks_and_all(word):
+    trained = train_tokenizer([word] * 50, 300)
+    assert len(ids(trained, word)) == 1
+
+
+@pytest.mark.parametrize("vocabulary", [260, 300, 340])
+def test_the_vocabulary_has_the_size_asked_for(texts, vocabulary):
+    assert len(train_tokenizer(texts * 4, vocabulary)) == vocabulary
+
+
+def test_the_vocabulary_is_smaller_where_the_text_has_no_more_merges():
+    assert len(train_tokenizer(["কক"], 5000)) < 270
+
+
+def test_equal_texts_train_equal_tokenizers(texts):
+    first, second = (train_tokenizer(texts, 320).backend_tokenizer.to_str() for _ in range(2))
+    assert first == second
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=TEXT)
+@example(text=PROBE)
+@example(text="<s> ১ </s> <pad>")
+@example(text=" \r\n  x\u00a0")
+def test_nothing_is_lost(tokenizer, text):
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    assert tokenizer.decode(encoded["input_ids"], clean_up_tokenization_spaces=False) == text
+    covered = {place for begin, end in encoded["offset_mapping"] for place in range(begin, end)}
+    assert covered == set(range(len(text)))
+
+
+def test_documents_stand_between_bos_and_eos(tokenizer):
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    texts = ["বৃষ্টি", "மழை பெய்கிறது"]
+    assert encode_documents(tokenizer, texts) == [[bos, *ids(tokenizer, text), eos] for text in texts]
+    assert not {bos, eos} & set(ids(tokenizer, texts[0]))
+
+
+def test_the_prefix_is_bos_else_eos_else_an_error(folder):
+    tokenizer = load_tokenizer(folder)
+    assert prefix_token(tokenizer) == tokenizer.bos_token_id
+    tokenizer.bos_token = None
+    assert prefix_token(tokenizer) == tokenizer.eos_token_id
+    assert encode_documents(tokenizer, ["x"])[0][0] == tokenizer.eos_token_id
+    tokenizer.eos_token = None
+    with pytest.raises(InputError, match="BOS or an EOS"):
+        prefix_token(tokenizer)
+
+
+def test_a_saved_tokenizer_comes_back_as_it_was(tokenizer, folder):
+    loaded = load_tokenizer(folder)
+    for text in (PROBE, *WORDS):
+        assert ids(loaded, text) == ids(tokenizer, text)
+        assert loaded(text)["input_ids"] == [tokenizer.bos_token_id, *ids(tokenizer, text)]
+    assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id) == (0, 1, 2)
+    assert loaded.unk_token_id is None
+
+
+def test_in_a_qwen2_folder_the_library_gives_other_tokens_and_we_do_not(tokenizer, folder, texts):
+    from transformers import AutoTokenizer
+
+    text = " ".join(texts)
+    theirs, ours = AutoTokenizer.from_pretrained(folder), load_tokenizer(folder)
+    assert ids(ours, text) == ids(tokenizer, text)
+    assert len(ids(theirs, text)) > len(ids(tokenizer, text))
+    assert any(unicodedata.category(text[begin])[0] == "M" for begin in cuts(theirs, text))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "xglm"])
+def test_architectures_that_are_exported_give_everybody_the_trained_tokens(tokenizer, folder, texts, model_type):
+    from transformers import AutoTokenizer
+
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    text = " ".join(texts)
+    assert ids(AutoTokenizer.from_pretrained(folder), text) == ids(tokenizer, text)
+
+
+def test_another_pre_tokeniser_is_refused(tokenizer, folder, monkeypatch):
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    theirs = AutoTokenizer.from_pretrained(folder)
+    with pytest.raises(InputError, match="pre-tokeniser"):
+        require_same_tokenizer(theirs.backend_tokenizer, tokenizer.backend_tokenizer, folder)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", lambda _: theirs)
+    with pytest.raises(InputError, match=r"tokenizer\.json: the loaded tokenizer has another pre-tokeniser"):
+        load_tokenizer(folder)
+
+
+def test_other_ids_are_refused(tokenizer, texts):
+    other = train_tokenizer(texts[2:3] * 4, 300)
+    with pytest.raises(InputError, match="other ids"):
+        require_same_tokenizer(other.backend_tokenizer, tokenizer.backend_tokenizer, "tokenizer.json")
+    require_same_tokenizer(other.backend_tokenizer, other.backend_tokenizer, "tokenizer.json")
+
+
+def test_a_folder_without_tokenizer_json_is_converted(texts, tmp_path):
+    from transformers import GPT2Tokenizer
+
+    from kalam.text.tokens import PAD
+
+    GPT2Tokenizer(vocab={PAD: 0, "a": 1, "b": 2, "ab": 3, "<|endoftext|>": 4}, merges=[("a", "b")]).save_pretrained(
+        tmp_path
+    )
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "vocab.json").write_text(json.dumps(saved["model"]["vocab"]))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\na b\n")
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    assert ids(load_tokenizer(tmp_path), "ab") == [3]
