@@ -73,6 +73,7 @@ rule pretrain:
         "../envs/train.yaml"
     params:
         checkpoints="checkpoints/{project}/{model}",
+        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
         architecture=lookup(
             within=config, dpath="projects/{project}/models/{model}/architecture"
         ),

@@ -29,7 +29,7 @@ def _rows(section: dict[str, Any], schema: dict[str, Any], prefix: str = "", whe
     for key, entry in section.get("properties", {}).items():
         whole = dereference(entry, schema)
         nested = entry if "properties" in entry else {}
-        default = "" if nested else _default(key, whole, section)
+        default = _default(key, whole, section)
         meaning = " ".join(whole.get("description", "").split())
         yield f"| `{prefix}{key}` | {_value(entry, whole)} | {default} | {when}{meaning} |"
         yield from _rows(nested, schema, f"{prefix}{key}.", when)

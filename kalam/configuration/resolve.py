@@ -1,6 +1,7 @@
 """The configuration with every default filled in, checked against its schema and for sense."""
 
 import copy
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,24 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
-from kalam.configuration.sense import contradictions
+from kalam.configuration.sense import clashes, contradictions
 from kalam.files.errors import InputError
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# JSON Schema takes 2.0 for an integer, and YAML knows .nan and .inf: none of these is meant here.
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: _is_number(value),
+    }
+)
+Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -25,7 +41,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     _fill(config, schema, schema)
-    errors = [error for error in Draft202012Validator(schema).iter_errors(config) if not _follows(error)]
+    errors = [error for error in Validator(schema).iter_errors(config) if not _follows(error)]
     if errors:
         error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
@@ -37,6 +53,8 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     for name, project in config["projects"].items():
         for message in contradictions(project):
             raise InputError(f"config: projects.{name}.{message}")
+    for message in clashes(config["projects"]):
+        raise InputError(f"config: {message}")
     return config
 
 
@@ -51,7 +69,7 @@ def applying(entry: dict[str, Any], value: Any) -> Iterator[dict[str, Any]]:
     """A part of the schema and those of its conditional branches that hold for a value."""
     yield entry
     for branch in entry.get("allOf", []):
-        if Draft202012Validator(branch["if"]).is_valid(value):
+        if Validator(branch["if"]).is_valid(value):
             yield branch["then"]
 
 

@@ -29,6 +29,19 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     yield from _numbers(project)
 
 
+def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Model names that come about by different rules in different projects."""
+    first: dict[str, tuple[str, bool]] = {}
+    for project, section in projects.items():
+        for name, model in section["models"].items():
+            other, made_here = first.setdefault(name, (project, model["kind"] == "scratch"))
+            if made_here != (model["kind"] == "scratch"):
+                yield (
+                    f"projects.{project}.models.{name}.kind: found {model['kind']}, while {other} has a model of this "
+                    "name that comes about otherwise; allowed is another name"
+                )
+
+
 def _registers(project: dict[str, Any]) -> Iterator[str]:
     known = registers(project)
     using = {f"models.{name}": model for name, model in project["models"].items() if "registers" in model}

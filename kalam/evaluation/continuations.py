@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_text
 from kalam.text.scripts import SCRIPTS
-from kalam.text.tokens import prefix_token
+from kalam.text.tokens import encode_plain, prefix_token
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def continue_text(
     import torch
 
     torch.manual_seed(seed)
-    ids = [prefix_token(tokenizer), *tokenizer(opening, add_special_tokens=False)["input_ids"]]
+    ids = [prefix_token(tokenizer), *encode_plain(tokenizer, opening)["input_ids"]]
     inputs = torch.tensor([ids], device=next(model.parameters()).device)
     per_character = len(ids) / max(1, len(opening))
     output = model.generate(

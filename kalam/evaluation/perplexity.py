@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalam.evaluation.bits import text_size
 from kalam.files.errors import InputError
-from kalam.text.tokens import prefix_token
+from kalam.text.tokens import encode_plain, prefix_token
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ def encode(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[list[int], 
 
     A model that reads an unknown token or other text than it was given is easy to please.
     """
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    encoded = encode_plain(tokenizer, text, return_offsets_mapping=True)
     ids = encoded["input_ids"]
     failure = None
     if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:

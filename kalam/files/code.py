@@ -18,7 +18,8 @@ def digest_code(script: str | Path, *modules: str) -> str:
     docstrings and layout do not count. `modules` names what a script imports by a name it is given.
     """
     total = hashlib.sha256()
-    for path in (Path(script), *sorted(_reached(_imports(Path(script)) | {_file(name) for name in modules}))):
+    named = {file for name in modules for part in _with_parents(name) if (file := _file(part))}
+    for path in (Path(script), *sorted(_reached(_imports(Path(script)) | named))):
         total.update(f"{path.name} {_meaning(path)}\n".encode())
     return total.hexdigest()[:16]
 
@@ -38,7 +39,7 @@ def _tree(path: Path) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(node, body[0]):
-            body[0] = ast.Pass()
+            body[:1] = [] if len(body) > 1 else [ast.Pass()]  # as if it had never been there
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = [ast.Pass()]
     return tree

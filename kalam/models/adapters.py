@@ -88,7 +88,7 @@ def add_lora(model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient
     if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     targets = lora["targets"]
     if targets != ALL_LINEAR:
         targets = [targets] if isinstance(targets, str) else targets

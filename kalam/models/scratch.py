@@ -14,9 +14,10 @@ FROM_TOKENIZER = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
 def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
     """A causal model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
 
-    Raises InputError for an architecture or a key that transformers does not know.
+    Raises InputError for an architecture, a key or a value that transformers does not know.
     """
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     settings = dict(architecture)
@@ -29,14 +30,17 @@ def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast
         raise InputError(f"architecture: {', '.join(taken)} comes from the tokenizer and cannot be set")
     if unknown := sorted(key for key in settings if not hasattr(defaults, key)):
         raise InputError(f"architecture: `{model_type}` has no setting named {', '.join(unknown)}")
-    config = AutoConfig.for_model(
-        model_type,
-        **settings,
-        vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    try:
+        config = AutoConfig.for_model(
+            model_type,
+            **settings,
+            vocab_size=len(tokenizer),
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    except StrictDataclassError as error:
+        raise InputError(f"architecture: {str(error).splitlines()[-1].strip()}") from None
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 

@@ -1,16 +1,13 @@
 """Causal language modelling: predict each token of a document from the ones before it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from kalam.training.packing import IGNORED, block_causal_mask
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 
 def collate(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
@@ -23,21 +20,23 @@ def logits(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tens
     output = model(
         input_ids=batch["input_ids"],
         position_ids=batch["position_ids"],
-        attention_mask=attention_mask(model.config.get_text_config(), batch["document"]),
+        attention_mask=attention_masks(model, batch["document"]),
         use_cache=False,
     )
     return output.logits
 
 
-def attention_mask(config: "PreTrainedConfig", document: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
-    """The mask of packed documents as the architecture wants it, one per kind of layer where kinds differ.
+def attention_masks(model: torch.nn.Module, document: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
+    """The mask of packed documents as the model wants it: in its dtype, one per kind of layer where kinds differ.
 
     transformers takes a ready mask as it is, so a sliding window (Gemma 3, Mistral) is drawn here too.
     """
-    full = block_causal_mask(document)
+    config = model.config.get_text_config()
+    dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+    full = block_causal_mask(document, dtype=dtype)
     if not getattr(config, "sliding_window", None):
         return full
-    near = block_causal_mask(document, config.sliding_window)
+    near = block_causal_mask(document, config.sliding_window, dtype)
     kinds = getattr(config, "layer_types", None)
     return near if kinds is None else {"full_attention": full, "sliding_attention": near}
 

@@ -93,5 +93,11 @@ def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str])
     """Token ids of each document, between the prefix token and EOS (where the tokenizer has one)."""
     before = [prefix_token(tokenizer)]
     after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)["input_ids"]
     return [before + ids + after for ids in encoded]
+
+
+def encode_plain(tokenizer: "PreTrainedTokenizerFast", text: str | list[str], **options):
+    """The tokenizer's encoding of the text and nothing but it: no special token is added, and a
+    `</s>` that somebody wrote is five characters, not the end of the document."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True, **options)

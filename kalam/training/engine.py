@@ -15,7 +15,7 @@ from kalam.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-LEAKAGE = 1e-4
+LEAKAGE = 1e-6  # an honest model gives 0: what is masked has no weight at all
 
 
 def fit(
@@ -30,7 +30,11 @@ def fit(
     for split, packed in windows.items():
         if not packed.targets:
             raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
-    leaked = task.leakage(model, model.config.vocab_size)
+    config = model.config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and recipe.context > positions:
+        raise InputError(f"training.context: {recipe.context} tokens; allowed are the model's {positions} positions")
+    leaked = task.leakage(model, config.vocab_size)
     if leaked > LEAKAGE:
         raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
     announce(model, task, windows["train"], recipe)

@@ -86,12 +86,12 @@ class PackedWindows:
         return window
 
 
-def block_causal_mask(document, window: int | None = None):
+def block_causal_mask(document, window: int | None = None, dtype=None):
     """A float mask [batch, 1, context, context]: 0 where a position may look, the lowest float elsewhere.
 
     A position looks at itself and at earlier ones of its document, `window` of them at most. In this
     additive form every architecture honours it (XGLM reads neither a boolean mask nor block borders
-    in position_ids). `document` is an int64 tensor [batch, context].
+    in position_ids). `document` is an int64 tensor [batch, context], `dtype` float32 by default.
     """
     import torch
 
@@ -100,5 +100,6 @@ def block_causal_mask(document, window: int | None = None):
     if window:
         causal = causal.triu(1 - window)
     allowed = (document[:, :, None] == document[:, None, :]) & causal
-    mask = torch.zeros(allowed.shape, dtype=torch.float32, device=document.device)
-    return mask.masked_fill(~allowed, torch.finfo(torch.float32).min)[:, None]
+    dtype = dtype or torch.float32
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=document.device)
+    return mask.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]

@@ -41,7 +41,7 @@ def announce(model: torch.nn.Module, task: ModuleType, training: PackedWindows, 
 
 def memory(model: torch.nn.Module, recipe: Recipe) -> float:
     """Estimated bytes at the peak: weights, AdamW (gradient and two moments in fp32), activations, logits."""
-    config = model.config
+    config = model.config.get_text_config()
     weights = sum(p.nbytes for p in model.parameters())
     optimiser = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
     tokens = recipe.micro_batch * recipe.context

@@ -48,7 +48,7 @@ def pretrain(
         trained_with = load_tokenizer(tokenizer)
         model = initialise(architecture, trained_with, recipe.seed).to(device())
         if recipe.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, trained_with.pad_token_id, recipe, store)
 
         def write(target: Path) -> None:

@@ -44,6 +44,11 @@ def texts() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def shapes() -> dict[str, dict]:
+    return SHAPES
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     """A byte-level BPE of the texts, with their words whole."""
     from kalam.text.tokens import train_tokenizer
@@ -82,3 +87,11 @@ def stream(tokenizer):
     from kalam.training.packing import TokenStream
 
     return TokenStream.of(encode_documents(tokenizer, TEXTS))
+
+
+@pytest.fixture(scope="session")
+def windows(stream):
+    """The texts packed into windows of 16 tokens."""
+    from kalam.training.packing import PackedWindows
+
+    return PackedWindows(stream, 16)

@@ -134,12 +134,15 @@ def test_a_cut_document_gives_the_logits_of_its_parts(tiny, documents, shape):
             assert (together[: len(part)] - apart).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_probe_finds_no_leak(tiny, shape):
+def test_the_probe_finds_no_leak(tiny, shape, dtype):
+    import torch
+
     from kalam.tasks.causal import leakage
     from kalam.training.engine import LEAKAGE
 
-    model = tiny(shape).train()
+    model = tiny(shape).to(getattr(torch, dtype)).train()
     assert leakage(model, model.config.vocab_size) < LEAKAGE
     assert model.training  # as it was
 
@@ -161,6 +164,18 @@ def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, shape):
 
     model = tiny(shape)
     assert leakage(Deaf(model), model.config.vocab_size) > 5 * LEAKAGE
+
+
+def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, stream, tmp_path):
+    from kalam.files.errors import InputError
+    from kalam.tasks import causal
+    from kalam.training.engine import fit
+    from kalam.training.recipe import Recipe
+
+    stream.save(tmp_path / "tokens")
+    tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
+    with pytest.raises(InputError, match=r"training\.context: 65 tokens; allowed are the model's 64 positions"):
+        fit(tiny(max_position_embeddings=64), causal, tokens, 0, Recipe(0, 1, 1e-3, context=65), None)
 
 
 def test_a_leaking_model_is_not_trained(tiny, stream, tmp_path):

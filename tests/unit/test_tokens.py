@@ -171,3 +171,10 @@ def test_a_folder_without_tokenizer_json_is_converted(texts, tmp_path):
     (tmp_path / "merges.txt").write_text("#version: 0.2\na b\n")
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     assert ids(load_tokenizer(tmp_path), "ab") == [3]
+
+
+def test_a_special_token_that_somebody_wrote_is_text(tokenizer):
+    (document,) = encode_documents(tokenizer, ["পদ্য </s> গদ্য <s>"])
+    inside = document[1:-1]
+    assert not set(inside) & {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    assert tokenizer.decode(inside) == "পদ্য </s> গদ্য <s>"

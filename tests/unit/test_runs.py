@@ -1,0 +1,184 @@
+"""Trainings from inputs to results: found finished, made, killed, handed out; scratch models and adapters whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kalam.files.digests import digest_file
+from kalam.files.errors import InputError
+from kalam.files.jsonl import read_json
+from kalam.training.handout import hand_out
+from kalam.training.recipe import Recipe
+from kalam.training.runs import finished_or
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = {"seed": 1, "steps": 4, "learning_rate": 1e-2, "context": 16, "evaluate_every": 2, "save_every": 2}
+LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": "all-linear"}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def training(calls: list, content: str = "weights"):
+    """A training that writes one file and leaves a checkpoint behind."""
+
+    def make(store):
+        calls.append(content)
+        (store.folder / "step-00000002.safetensors").write_text("half way")
+
+        def write(target):
+            (target / "adapter").mkdir()
+            (target / "adapter" / "weights").write_text(content)
+
+        return write, {"steps": 4}
+
+    return make
+
+
+def test_it_is_made_once_and_handed_out_again(tmp_path):
+    calls = []
+    for results in ("a", "b"):
+        finished_or(tmp_path / "checkpoints", tmp_path / results, {"code": "1"}, training(calls))
+    assert calls == ["weights"]
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    meta = read_json(tmp_path / "a" / "meta.json")
+    assert meta["files"] == {"adapter/weights": digest_file(tmp_path / "a" / "adapter" / "weights")}
+    assert (meta["identity"], meta["outcome"]) == ({"code": "1"}, {"steps": 4})
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    assert folder.name == meta["fingerprint"]
+    assert not list(folder.glob("step-*"))
+
+
+def test_another_identity_is_another_folder_and_the_old_one_stays(tmp_path):
+    calls = []
+    for code, content in (("1", "old"), ("2", "new"), ("1", "never made")):
+        finished_or(tmp_path / "checkpoints", tmp_path / "results", {"code": code}, training(calls, content))
+    assert calls == ["old", "new"]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert (tmp_path / "results" / "adapter" / "weights").read_text() == "old"
+
+
+def test_killed_while_the_result_is_written_it_keeps_its_checkpoints(tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def make(_store):
+        training([])(_store)
+
+        def write(_target):
+            raise Killed
+
+        return write, {}
+
+    with pytest.raises(Killed):
+        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, make)
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    assert [path.name for path in folder.glob("step-*")] == ["step-00000002.safetensors"]
+    assert not (folder / "final").exists()
+    assert not (tmp_path / "results").exists()
+    finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, training([]))
+    assert (tmp_path / "results" / "meta.json").exists()
+
+
+def test_two_cannot_make_the_same_training(tmp_path):
+    def make(_store):
+        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, training([]))
+
+    with pytest.raises(InputError, match="held by another training"):
+        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, make)
+
+
+def test_meta_is_handed_out_last(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr("kalam.training.handout.os.replace", lambda _, target: order.append(target.name))
+    for name in ("meta.json", "z", "a"):
+        (tmp_path / name).write_text("")
+    hand_out(tmp_path, tmp_path / "results")
+    assert order == ["a", "z", "meta.json"]
+
+
+CALL = """
+import json, sys
+from pathlib import Path
+from kalam.training.adapt import adapt
+from kalam.training.pretrain import pretrain
+from kalam.training.recipe import Recipe
+kind, arguments, recipe = json.loads(sys.argv[1])
+{"pretrain": pretrain, "adapt": adapt}[kind](**arguments, recipe=Recipe(**recipe))
+print([name for name in ("torch", "transformers", "peft", "accelerate") if name in sys.modules])
+"""
+
+
+def elsewhere(kind: str, arguments: dict, **changes) -> str:
+    """Run a training in a new process, with another order of hashes than this one's."""
+    command = [sys.executable, "-c", CALL, json.dumps([kind, arguments, RECIPE | changes])]
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def tokens(stream, tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("tokens")
+    for split in ("train", "validation"):
+        stream.save(folder / f"{split}.safetensors")
+    return {split: str(folder / f"{split}.safetensors") for split in ("train", "validation")}
+
+
+def test_a_scratch_model_from_its_tokens_to_its_folder(tokenizer, tiny, shapes, tokens, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from kalam.training.pretrain import pretrain
+
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    arguments = {
+        "tokens": tokens,
+        "tokenizer": str(tmp_path / "tokenizer"),
+        "architecture": shapes["llama"],
+        "task": "causal",
+        "code": "1",
+        "checkpoints": str(tmp_path / "checkpoints"),
+        "results": str(tmp_path / "here"),
+    }
+    pretrain(**arguments, recipe=Recipe(**RECIPE))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "here")
+    assert model.config.model_type == "llama"
+    assert not torch.equal(model.lm_head.weight, tiny(seed=RECIPE["seed"]).lm_head.weight)  # it has learnt
+    assert {"config.json", "model.safetensors", "tokenizer.json", "history.jsonl", "meta.json"} <= files(
+        tmp_path / "here"
+    ).keys()
+    # A finished training is handed out without torch, whatever changes nothing in it.
+    there = arguments | {"results": str(tmp_path / "there")}
+    assert elsewhere("pretrain", there, micro_batch=4, save_every=1, gradient_checkpointing=False) == "[]"
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+
+
+def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tokens, tmp_path):
+    from kalam.training.adapt import adapt
+
+    arguments = {
+        "base": {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False},
+        "tokens": tokens,
+        "task": "causal",
+        "lora": LORA,
+        "quantisation": "nf4",
+        "code": "1",
+        "checkpoints": str(tmp_path / "checkpoints"),
+        "results": str(tmp_path / "here"),
+    }
+    adapt(**arguments, recipe=Recipe(**RECIPE))
+    other = {"checkpoints": str(tmp_path / "others"), "results": str(tmp_path / "there")}
+    assert "torch" in elsewhere("adapt", arguments | other)
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert {"adapter/adapter_model.safetensors", "meta.json"} <= files(tmp_path / "here").keys()
+    changed = arguments | {"results": str(tmp_path / "changed"), "lora": LORA | {"alpha": 16}}
+    adapt(**changed, recipe=Recipe(**RECIPE))
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert files(tmp_path / "changed") != files(tmp_path / "here")
