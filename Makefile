@@ -9,7 +9,7 @@ PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) $(if $(PROFILE),--workflow-profile $(PROFILE))
-PYTEST := $(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(VENV)/bin/python -m pytest -n 2
 
 .PHONY: FORCE all setup setup-test test test-slow format clean
 .DEFAULT_GOAL := all

@@ -92,11 +92,6 @@ class CheckpointFolder:
         with open(self.history, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
 
-    def finish(self) -> None:
-        """Drop what only a resumption needs; best, history and final stay."""
-        for path in self.folder.glob("step-*"):
-            path.unlink()
-
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.json"))
 

@@ -17,6 +17,12 @@ def hand_out(final: Path, folder: Path) -> None:
         os.replace(temporary, target)
 
 
+def drop_checkpoints(folder: Path) -> None:
+    """Remove what only a resumption needs from a finished training's folder; best, history and final stay."""
+    for path in folder.glob("step-*"):
+        path.unlink(missing_ok=True)
+
+
 def file_digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of a folder, by relative name."""
     return {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.jsonl import write_json
-from kalam.training.handout import file_digests, hand_out
+from kalam.training.handout import drop_checkpoints, file_digests, hand_out
 
 if TYPE_CHECKING:
     from kalam.training.checkpoints import CheckpointFolder
@@ -48,5 +48,5 @@ def finished_or(
                 files = file_digests(temporary)
                 meta = {"fingerprint": fingerprint, "identity": identity, "outcome": outcome, "files": files}
                 write_json(temporary / "meta.json", {**meta, "digest": digest_value(files)})
-            store.finish()
+    drop_checkpoints(folder)
     hand_out(final, Path(results))

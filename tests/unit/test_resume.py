@@ -14,6 +14,7 @@ from kalam.files.jsonl import read_jsonl
 from kalam.tasks import causal
 from kalam.training import loop
 from kalam.training.checkpoints import KEPT, CheckpointFolder
+from kalam.training.handout import drop_checkpoints
 from kalam.training.loop import Preempted, Progress, train
 from kalam.training.recipe import Recipe
 
@@ -216,7 +217,7 @@ def test_only_the_newest_checkpoints_stay_until_the_end(go, tmp_path):
     store = CheckpointFolder(tmp_path / "whole")
     assert steps_of(store.folder) == [f"step-{step:08d}.json" for step in range(10 - KEPT, 10)]
     assert len(list(store.folder.glob("step-*"))) == 2 * KEPT
-    store.finish()
+    drop_checkpoints(store.folder)
     assert sorted(path.name for path in store.folder.iterdir()) == ["best.safetensors", "history.jsonl"]
 
 

@@ -1,0 +1,113 @@
+"""Input that is not what it should be: dropped with its reason, or named in one line; never passed silently."""
+
+import pytest
+from pipeline import RESULTS, Outcome, Project
+
+SOURCES = RESULTS / "corpus/sources"
+LETTERS = "resources/bangla/everyday.jsonl"
+POEMS = "resources/bangla/poems"
+
+
+def stopped(project: Project, name: str, log: str, line: str) -> Outcome:
+    """Ask for a file and check that its rule stops with this line alone, and that no file is there."""
+    outcome = project.snakemake(RESULTS / name)
+    assert outcome.status == 1, outcome.output
+    (error,) = [text for text in project.log(log).splitlines() if "error: " in text]
+    assert error.partition("error: ")[2].startswith(line), error
+    assert "Traceback" not in outcome.output
+    assert not (project / RESULTS / name).exists()
+    assert not list((project / "results").rglob("*.tmp"))
+    return outcome
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"text": "\xe0\xa6\x86", "tit\n', b'{"text": "\xe0\xa6\n"}\n', b"[1, 2]\n", b'"text"\n', b"{}{}\n"],
+    ids=["cut", "no UTF-8", "array", "string", "two objects"],
+)
+def test_a_broken_line_is_named_by_file_and_number(project, line):
+    lines = (project / LETTERS).read_bytes().splitlines(keepends=True)
+    lines.insert(2, line)
+    (project / LETTERS).write_bytes(b"".join(lines))
+    name = "corpus/sources/everyday.jsonl"
+    stopped(project, name, "collect/everyday.log", f"source everyday: {LETTERS}:3: ")
+
+
+def test_rows_without_a_text_are_dropped_and_counted(project):
+    with open(project / LETTERS, "a", encoding="utf-8") as handle:
+        handle.write('{"title": "শিরোনাম"}\n{"text": null}\n\n{"text": "  "}\n{"text": 5}\n{"text": "\\ud800 আধখানা"}\n')
+    project.run(SOURCES / "everyday.jsonl")
+    dropped = project.rows(SOURCES / "everyday.dropped.jsonl")
+    assert [(row["row"], row["reason"]) for row in dropped] == [
+        (9, "no text"),
+        (10, "no text"),
+        (12, "no text"),
+        (13, "text is not a string"),
+        (14, "text is not Unicode"),
+    ]
+    counts = project.json(SOURCES / "everyday.counts.json")
+    assert (counts["read"], counts["kept"]) == (13, 8)
+    assert sum(counts["dropped"].values()) == 5
+
+
+def test_bytes_that_are_no_text_are_dropped_and_old_encodings_read(project):
+    """A poem in UTF-16 is one; noise and an empty file are none."""
+    first, second, third, *_ = sorted((project / POEMS).glob("*.txt"))
+    text = first.read_text(encoding="utf-8")
+    first.write_bytes(text.encode("utf-16"))
+    second.write_bytes(bytes(range(128, 256)) * 20)
+    third.write_bytes(b"")
+    project.run(RESULTS / "corpus/clean/poems.jsonl")
+    kept = {row["group"]: row for row in project.rows(RESULTS / "corpus/clean/poems.jsonl")}
+    gone = {row["path"] for row in project.rows(SOURCES / "poems.dropped.jsonl")}
+    gone |= {row["group"].removeprefix("poems/") for row in project.rows(RESULTS / "corpus/clean/poems.dropped.jsonl")}
+    assert gone == {f"{POEMS}/{second.name}", f"{POEMS}/{third.name}"}
+    assert text.split("\n\n")[-1].split("\n")[0].strip() in kept[f"poems/{POEMS}/{first.name}"]["text"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b'{"title": "x"}\n'], ids=["nothing", "blank lines", "no text"])
+def test_a_source_without_a_document_stops(project, content):
+    (project / LETTERS).write_bytes(content)
+    stopped(project, "corpus/sources/everyday.jsonl", "collect/everyday.log", "source everyday: no document; dropped: ")
+
+
+def test_a_file_of_another_kind_stops(project):
+    (project / POEMS / "poem.docx").write_bytes(b"PK")
+    with project.changed() as section:
+        section["sources"]["poems"]["paths"] = [f"{POEMS}/*"]
+    name = "corpus/sources/poems.jsonl"
+    stopped(project, name, "collect/poems.log", f"source poems: paths: {POEMS}/poem.docx: only .txt")
+
+
+def test_a_site_that_does_not_answer_stops(project):
+    with project.changed() as section:
+        section["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"], "private_addresses": True}
+        section["sources"]["site"]["retries"] = 0
+    name = "corpus/sources/site.jsonl"
+    stopped(project, name, "collect/site.log", "source site: start: http://127.0.0.1:9/: ")
+
+
+def test_a_private_address_is_refused(project):
+    with project.changed() as section:
+        section["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"]}
+    stopped(project, "corpus/sources/site.jsonl", "collect/site.log", "source site: ")
+
+
+def test_too_few_documents_for_the_splits_stop_by_register(finished_copy):
+    for poem in sorted((finished_copy / POEMS).glob("*.txt"))[2:]:
+        poem.unlink()
+    outcome = finished_copy.snakemake(RESULTS / "splits/train.jsonl")
+    assert outcome.status == 1
+    assert "error: register verse: 2 documents in 2 groups found; wanted are" in outcome.output
+    assert "Traceback" not in outcome.output
+
+
+def test_a_result_that_was_cut_by_hand_is_named_where_it_is_read(finished_copy):
+    """What Snakemake took for whole is read with the same care as what users give."""
+    test = finished_copy / RESULTS / "splits/test.jsonl"
+    lines = test.read_bytes().splitlines(keepends=True)
+    test.write_bytes(b"".join(lines)[: -len(lines[-1]) // 2])
+    outcome = finished_copy.snakemake(RESULTS / "runs/adapt/floors/meta.json")
+    assert outcome.status == 1
+    assert f"error: {RESULTS}/splits/test.jsonl:{len(lines)}: not a line of JSON" in outcome.output
+    assert "Traceback" not in outcome.output

@@ -1,0 +1,279 @@
+"""Killed at any moment, a run ends with the bytes it would have had."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from pipeline import MINUTES, RESULTS, TRAINING, Outcome, Project, end
+
+HERE = Path(__file__).parent
+LLAMA = RESULTS / "models/llama/meta.json"
+
+
+def interrupted(project: Project, *targets: str | Path, script: str, at: str, how: str) -> Outcome:
+    """Run Snakemake, and interrupt it when `script` is about to rename a file to `at`, or its `at`-th file."""
+    environment = {"STOP_SCRIPT": script, "STOP_AT": at, "STOP_HOW": how}
+    outcome = project.snakemake(*targets, PYTHONPATH=str(HERE / "interruption"), **environment)
+    assert outcome.status != 0, outcome.output
+    return outcome
+
+
+def unlock(project: Project, *targets: str | Path) -> None:
+    """Do as Snakemake tells a user whose run was killed."""
+    told = project.snakemake(*targets)
+    assert told.status == 1
+    assert "It can be removed with the --unlock argument" in told.output
+    project.run("--unlock")
+
+
+def without(project: Project, folders: list[str], files: list[str]) -> Project:
+    for folder in folders:
+        shutil.rmtree(project / folder)
+    for file in files:
+        (project / file).unlink()
+    return project
+
+
+@pytest.fixture
+def unadapted(finished_copy: Project) -> Project:
+    """The finished workflow without its last third: the training of the adapter, and what follows."""
+    run = f"{RESULTS}/runs/adapt"
+    folders = ["checkpoints/bangla/adapt", f"{run}/adapter", f"{run}/scores"]
+    files = [f"{run}/{file}" for file in ("meta.json", "history.jsonl", "curves.svg", "curves.png")]
+    pages = [f"{run}/continuations.html", *(f"{RESULTS}/{file}" for file in ("ppl.txt", "metrics.tsv"))]
+    return without(finished_copy, folders, [*files, *pages])
+
+
+@pytest.fixture
+def unpretrained(finished_copy: Project) -> Project:
+    """The finished workflow without a trace of how `llama` was trained."""
+    model = f"{RESULTS}/models/llama"
+    files = ["meta.json", "history.jsonl", "config.json", "model.safetensors"]
+    return without(finished_copy, ["checkpoints/bangla/llama"], [f"{model}/{file}" for file in files])
+
+
+# --- the whole workflow
+
+
+def test_a_machine_that_goes_down_while_adapting(finished, unadapted):
+    interrupted(unadapted, script="train_run.py", at="step-00000008.json", how="everything")
+    unlock(unadapted)
+    unadapted.run()
+    assert "resuming at step 4\n" in unadapted.log("train_run/adapt.log")
+    assert unadapted.digests() == finished.digests()
+    assert unadapted.plan().jobs == {}
+
+
+def test_a_machine_that_goes_down_while_pretraining(finished, unpretrained):
+    interrupted(unpretrained, LLAMA, script="pretrain.py", at="step-00000012.safetensors", how="everything")
+    unlock(unpretrained, LLAMA)
+    unpretrained.run(LLAMA)
+    assert "resuming at step 8\n" in unpretrained.log("pretrain/llama.log")
+    assert unpretrained.digests() == finished.digests()
+    assert unpretrained.plan().jobs == {}
+
+
+@pytest.mark.parametrize("how", ["terminate", "interrupt"])
+def test_a_training_that_is_told_to_stop_saves_and_fails(finished, unpretrained, how):
+    """By a cluster that takes its machine back, or by Ctrl-C. Success would mean that the model is there."""
+    outcome = interrupted(unpretrained, LLAMA, script="pretrain.py", at="step-00000004.json", how=how)
+    (step,) = set(re.findall(r"told to stop: saved at step (\d+)", outcome.output))
+    assert 0 < int(step) < TRAINING["steps"]
+    assert "returned non-zero exit status 143" in outcome.output
+    assert not (unpretrained / LLAMA).exists()
+    unpretrained.run(LLAMA)
+    assert f"resuming at step {step}\n" in unpretrained.log("pretrain/llama.log")
+    assert unpretrained.digests() == finished.digests()
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_alone(finished, unadapted):
+    """As where memory runs out. Snakemake lives and tidies up; there is nothing to unlock."""
+    interrupted(unadapted, script="train_run.py", at="step-00000012.safetensors", how="job")
+    unadapted.run()
+    assert "resuming at step 8\n" in unadapted.log("train_run/adapt.log")
+    assert unadapted.digests() == finished.digests()
+
+
+def test_a_training_left_behind_by_its_snakemake_is_not_doubled(finished, unpretrained):
+    stop = {"STOP_SCRIPT": "pretrain.py", "STOP_AT": "step-00000004.json", "STOP_HOW": "driver"}
+    first = unpretrained.start(LLAMA, log="first.out", PYTHONPATH=str(HERE / "interruption"), **stop)
+    try:
+        assert first.wait(5 * MINUTES) == -signal.SIGKILL
+        unlock(unpretrained, LLAMA)
+        second = unpretrained.snakemake(LLAMA)
+        assert second.status == 1
+        (line,) = [text for text in second.output.splitlines() if "held by another training: process" in text][:1]
+        assert f"on {os.uname().nodename}" in line
+        assert "Traceback" not in second.output
+        os.killpg(first.pid, signal.SIGCONT)
+        while not (unpretrained / LLAMA).exists():
+            os.killpg(first.pid, 0)  # it is still there
+            time.sleep(0.1)
+    finally:
+        end(first)
+    unpretrained.run(LLAMA)
+    assert unpretrained.digests() == finished.digests()
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments(finished, finished_copy):
+    """Whatever the workflow is at; what has been made is kept, and the end is the same."""
+    chance = random.Random(7)
+    kills = completed = 0
+    finished_copy.forget()
+    while kills < 20 or not completed:
+        process = finished_copy.start()
+        try:
+            status = process.wait(chance.uniform(1, 15) if kills < 20 else 10 * MINUTES)
+        except subprocess.TimeoutExpired:
+            end(process)
+            finished_copy.run("--unlock")
+            kills += 1
+            continue
+        assert status == 0, (finished_copy / "snakemake.out").read_text(encoding="utf-8")
+        assert finished_copy.digests() == finished.digests()
+        finished_copy.forget()
+        completed += 1
+
+
+# --- a training by itself, at every moment
+
+
+def rehearse(finished: Project, folder: Path, scenarios: list[dict] | int) -> tuple[dict, list[dict]]:
+    """What is left of a training without a kill, and of the scenarios, see rehearsal.py."""
+    command = [sys.executable, HERE / "rehearsal.py", finished.folder, folder, json.dumps(scenarios)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(finished.folder)}
+    environment["CUDA_VISIBLE_DEVICES"] = ""  # what has used a GPU cannot fork
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=10 * MINUTES)
+    assert done.returncode == 0, done.stderr
+    whole, *outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"meta.json", "model.safetensors", "history.jsonl"} <= whole["files"].keys()
+    assert whole["left"] == ["best.safetensors", "final", "history.jsonl", "lease"]
+    return whole, outcomes
+
+
+def killed_at(finished: Project, folder: Path, every: int) -> None:
+    whole, outcomes = rehearse(finished, folder, every)
+    assert len(outcomes) > 30 / every, whole["changes"]
+    for number, outcome in enumerate(outcomes):
+        assert outcome["killed"], (number, outcome["logs"])
+        assert outcome["finished"] == [False, True], (number, outcome["logs"])
+        assert (outcome["files"], outcome["left"]) == (whole["files"], whole["left"]), number
+        assert sum(outcome["steps"]) <= TRAINING["steps"] + TRAINING["save_every"], (number, outcome["steps"])
+
+
+def test_a_training_killed_at_many_moments(finished, tmp_path):
+    """Right before a file is flushed, renamed or removed; no more is done again than since the last checkpoint."""
+    killed_at(finished, tmp_path, every=3)
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_every_moment(finished, tmp_path):
+    killed_at(finished, tmp_path, every=1)
+
+
+def damaged(finished: Project, folder: Path, *damages: str) -> list[dict]:
+    """The outcomes of kills while the third checkpoint is written, each followed by a damage to the second."""
+    scenarios = [{"at": "step-00000012.safetensors", "damage": damage} for damage in damages]
+    whole, outcomes = rehearse(finished, folder, scenarios)
+    for damage, outcome in zip(damages, outcomes, strict=True):
+        assert outcome["killed"] and outcome["finished"][1], (damage, outcome["logs"])
+        assert (outcome["files"], outcome["left"]) == (whole["files"], whole["left"]), damage
+    return outcomes
+
+
+def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path):
+    """The one before it is taken up, and the log says why."""
+    weights = ["weights truncated", "weights with a bit flipped", "weights missing", "weights empty"]
+    for outcome in damaged(finished, tmp_path, *weights, "state truncated"):
+        assert "passing over a damaged checkpoint" in outcome["logs"][1]
+        assert "resuming at step 4\n" in outcome["logs"][1]
+
+
+def test_damage_that_is_no_matter_or_all_that_matters(finished, tmp_path):
+    cut, left, none = damaged(finished, tmp_path, "history cut", "temporary files left", "every state empty")
+    assert "resuming at step 8\n" in cut["logs"][1]
+    assert "resuming at step 8\n" in left["logs"][1]
+    assert none["logs"][1].count("passing over a damaged checkpoint") == 2
+    assert none["steps"][1] == TRAINING["steps"]
+
+
+def test_a_full_disk_stops_a_training_and_loses_nothing(finished, tmp_path):
+    """Here a limit of a file's size; it lets the first evaluation be kept, a checkpoint is three times as large."""
+    size = (finished / LLAMA.parent / "model.safetensors").stat().st_size
+    whole, (outcome,) = rehearse(finished, tmp_path, [{"space": 2 * size}])
+    assert outcome["finished"] == [False, True]
+    assert "File too large" in outcome["logs"][0]
+    assert outcome["steps"] == [TRAINING["save_every"], TRAINING["steps"]]
+    assert (outcome["files"], outcome["left"]) == (whole["files"], whole["left"])
+
+
+# --- collecting
+
+PAGES = 8
+PARAGRAPH = "নদীর ওপারে ছোট গ্রাম, সেখানে সন্ধ্যা নামলে ঘরে ঘরে প্রদীপ জ্বলে আর শাঁখ বাজে।"
+
+
+@pytest.fixture
+def site():
+    """A site of pages in a row, each with a link to the next; yields its address and the count of requests."""
+    requests: Counter[str] = Counter()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests[self.path] += 1
+            number = int(self.path.strip("/") or 0) if self.path.strip("/").isdigit() or self.path == "/" else None
+            body = b""
+            if number is not None:
+                link = f'<a href="/{number + 1}">পরের পাতা</a>' if number + 1 < PAGES else ""
+                body = f"<html><body><p>{number}। {PARAGRAPH * 3}</p>{link}</body></html>".encode()
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", requests
+        server.shutdown()
+        thread.join()
+
+
+def test_a_crawl_that_is_killed_asks_for_no_page_twice(project, site):
+    address, requests = site
+    with project.changed() as section:
+        section["sources"]["site"] = {
+            "kind": "site",
+            "register": "prose",
+            "start": [address],
+            "private_addresses": True,
+            "delay": 0,
+            "extraction": "text",
+        }
+    collected = RESULTS / "corpus/sources/site.jsonl"
+    interrupted(project, collected, script="collect.py", at="7", how="everything")
+    assert requests["/4"] == 1 and not requests["/6"]
+    unlock(project, collected)
+    project.run(collected)
+
+    in_flight = {"/robots.txt": 2, "/5": 2}  # a new process asks again what it may do, and for the page it had not kept
+    pages = {f"/{number or ''}": 1 for number in range(PAGES)}
+    assert requests == pages | in_flight
+    assert [row["url"] for row in project.rows(collected)] == [f"{address}{number or ''}" for number in range(PAGES)]

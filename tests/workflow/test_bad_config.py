@@ -1,0 +1,219 @@
+"""A configuration that cannot be meant is refused before any job, in one line that says what is allowed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pipeline import Outcome, Project
+
+Section = dict[str, Any]
+
+
+def setting(path: str, value: Any) -> Callable[[Section], None]:
+    """A change to the project's section: the setting at a dotted path."""
+
+    def change(section: Section) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            section = section.setdefault(key, {})
+        section[last] = value
+
+    return change
+
+
+def without(path: str) -> Callable[[Section], None]:
+    def change(section: Section) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            section = section[key]
+        del section[last]
+
+    return change
+
+
+SONG = {"kind": "files", "register": "song", "paths": ["resources/bangla/everyday.jsonl"]}
+WRONG = {
+    "unknown key of a project": (
+        setting("modells", {}),
+        "projects.bangla: unknown key modells; allowed are cand",
+    ),
+    "unknown key of a source": (
+        setting("sources.everyday.path", "x"),
+        "projects.bangla.sources.everyday: unknown key path; allowed are author",
+    ),
+    "key of another kind of source": (
+        setting("sources.everyday.start", ["http://x.example/"]),
+        "projects.bangla.sources.everyday: unknown key start; allowed are author",
+    ),
+    "unknown key of a training": (
+        setting("models.llama.training.stepz", 5),
+        "projects.bangla.models.llama.training: unknown key stepz; allowed are batch",
+    ),
+    "unknown kind": (
+        setting("models.llama.kind", "loca"),
+        "projects.bangla.models.llama.kind: found 'loca'; allowed is one of hub, local, scratch",
+    ),
+    "wrong type": (
+        setting("runs.adapt.training.steps", "many"),
+        "projects.bangla.runs.adapt.training.steps: found 'many'; allowed is a value of type integer",
+    ),
+    "wrong type in a source": (
+        setting("sources.poems.paths", "poems/*.txt"),
+        "projects.bangla.sources.poems.paths: found 'poems/*.txt'; allowed is a value of type array",
+    ),
+    "number written as text": (
+        setting("runs.adapt.training.learning_rate", "4e-3"),
+        "projects.bangla.runs.adapt.training.learning_rate: found '4e-3'; allowed is a value of type number",
+    ),
+    "too small": (
+        setting("runs.adapt.lora", {"rank": 0}),
+        "projects.bangla.runs.adapt.lora.rank: found 0; allowed is 1 or more",
+    ),
+    "too large": (
+        setting("cleaning", {"min_script_fraction": 2}),
+        "projects.bangla.cleaning.min_script_fraction: found 2; allowed is 1 or less",
+    ),
+    "empty": (
+        setting("sources", {}),
+        "projects.bangla.sources: found {}; allowed is at least one entry",
+    ),
+    "nothing": (
+        setting("splits", None),
+        "projects.bangla.splits: found None; allowed is a value of type object",
+    ),
+    "missing key": (without("runs.adapt.training"), "projects.bangla.runs.adapt: missing key training"),
+    "unknown language": (
+        setting("language", "xx"),
+        "projects.bangla.language: found 'xx'; allowed is one of",
+    ),
+    "unknown field": (
+        setting("sources.everyday.fields", {"txt": "body"}),
+        "projects.bangla.sources.everyday.fields: found 'txt'; allowed is one of author, group",
+    ),
+    "name with a capital": (
+        setting("runs", {"Adapt": {}}),
+        "projects.bangla.runs: found 'Adapt'; allowed is text of the form",
+    ),
+    "base that does not exist": (
+        setting("runs.adapt.base", "lama"),
+        "projects.bangla.runs.adapt.base: found lama, which is no model; allowed are best, llama, xglm",
+    ),
+    "choice that is no candidate": (
+        setting("candidates.choice", "lama"),
+        "projects.bangla.candidates.choice: found lama; allowed are lowest, llama, xglm",
+    ),
+    "choice of a model that does not compete": (
+        setting("candidates", {"models": ["llama"], "choice": "xglm"}),
+        "projects.bangla.candidates.choice: found xglm; allowed are lowest, llama",
+    ),
+    "candidate that does not exist": (
+        setting("candidates.models", ["lama"]),
+        "projects.bangla.candidates.models: found lama, which is no model; allowed are llama, xglm",
+    ),
+    "model called best": (
+        lambda section: section["models"].update(best=section["models"]["llama"]),
+        "projects.bangla.models: found best",
+    ),
+    "source that nothing uses": (
+        setting("sources.songs", SONG),
+        "projects.bangla.sources.songs.register: found song, which no model, run or candidate uses; "
+        "used are prose, verse",
+    ),
+    "register that no source has": (
+        setting("runs.adapt.registers", ["song"]),
+        "projects.bangla.runs.adapt.registers: found song, which no source has; allowed are prose, verse",
+    ),
+    "micro-batch that does not divide": (
+        setting("runs.adapt.training.micro_batch", 3),
+        "projects.bangla.runs.adapt.training.micro_batch: found 3; allowed are divisors of batch, 2",
+    ),
+    "stride above the context": (
+        setting("evaluation.stride", 512),
+        "projects.bangla.evaluation.stride: found 512; allowed is up to context, 256",
+    ),
+    "splits that leave nothing": (
+        setting("splits", {"validation": 0.5, "test": 0.5}),
+        "projects.bangla.splits: validation and test take 1 of each register; allowed is less than 1",
+    ),
+    "half a document": (
+        setting("splits.test", 2.5),
+        "projects.bangla.splits.test: found 2.5; allowed is a share below 1 or a whole number",
+    ),
+}
+COMMAND_LINE = {
+    "bogus=1": "the top level: unknown key bogus; allowed are learning_rate, lora_rank, micro_batch",
+    "lora_rank=four": "lora_rank: found 'four'; allowed is a value of type integer",
+    "lora_rank=0": "lora_rank: found 0; allowed is 1 or more",
+    "learning_rate=0": "learning_rate: found 0; allowed is more than 0",
+    "steps=2.5": "steps: found 2.5; allowed is a value of type integer",
+    "seed=-1": "seed: found -1; allowed is 0 or more",
+    "micro_batch=3": "projects.bangla.runs.adapt.training.micro_batch: found 3; allowed are divisors of batch, 2",
+    "projects=3": "projects: found 3; allowed is a value of type object",
+}
+GONE = {
+    "glob without a file": (
+        setting("sources.poems.paths", ["resources/bangla/poems/*.text"]),
+        "projects.bangla.sources.poems.paths: 'resources/bangla/poems/*.text' matches no file",
+    ),
+    "one glob of two without a file": (
+        setting("sources.poems.paths", ["resources/bangla/poems/*.txt", "resources/bangla/odes/*.txt"]),
+        "projects.bangla.sources.poems.paths: 'resources/bangla/odes/*.txt' matches no file",
+    ),
+    "site that is not there": (
+        setting("sources.site.serve", "resources/bangla/sites"),
+        "projects.bangla.sources.site.serve: 'resources/bangla/sites' is no folder with files",
+    ),
+}
+
+
+def refused(project: Project, line: str, *arguments: str) -> Outcome:
+    """Run Snakemake and check that it refuses: with this line, without a trace or a job, the results untouched."""
+    before = project.digests()
+    outcome = project.snakemake(*arguments)
+    said = [text for text in outcome.output.splitlines() if text.startswith("config: ")]
+    assert outcome.status == 1, outcome.output
+    assert len(said) == 1, outcome.output
+    assert said[0].startswith(f"config: {line}"), said[0]
+    assert "Traceback" not in outcome.output
+    assert "Error" not in outcome.output
+    assert "Job stats" not in outcome.output
+    assert project.digests() == before
+    assert not list((project / ".snakemake/locks").glob("*")), "the folder stays locked"
+    return outcome
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_configuration_is_refused(finished_copy, name):
+    change, line = WRONG[name]
+    with finished_copy.changed() as section:
+        change(section)
+    outcome = refused(finished_copy, line)
+    assert "Building DAG" not in outcome.output
+
+
+@pytest.mark.parametrize("argument", COMMAND_LINE)
+def test_a_wrong_setting_on_the_command_line_is_refused(finished_copy, argument):
+    refused(finished_copy, COMMAND_LINE[argument], "--config", argument)
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_sources_that_are_not_there_are_refused(finished_copy, name):
+    """Old results of the source are no excuse."""
+    change, line = GONE[name]
+    with finished_copy.changed() as section:
+        change(section)
+    refused(finished_copy, line)
+
+
+def test_sources_that_are_not_there_are_refused_at_the_first_run_too(project):
+    with project.changed() as section:
+        setting("sources.poems.paths", ["nothing/*.txt"])(section)
+    refused(project, "projects.bangla.sources.poems.paths: 'nothing/*.txt' matches no file")
+
+
+@pytest.mark.parametrize("name", ["runs/other/meta.json", "models/other/meta.json", "corpus/clean/other.jsonl"])
+def test_a_file_of_a_part_that_is_not_configured_has_no_rule(finished_copy, name):
+    outcome = finished_copy.snakemake(f"results/bangla/{name}")
+    assert outcome.status == 1
+    assert f"No rule to produce results/bangla/{name}" in outcome.output
+    assert "KeyError" not in outcome.output
