@@ -58,7 +58,6 @@ rule train_run:
         "logs/{project}/train_run/{run}.benchmark.jsonl"
     conda:
         "../envs/train.yaml"
-    threads: 2
     params:
         checkpoints="checkpoints/{project}/{run}",
         run=lookup(within=config, dpath="projects/{project}/runs/{run}"),
