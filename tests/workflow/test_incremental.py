@@ -1,6 +1,7 @@
 """What a change reruns: what depends on it, and nothing else."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -208,32 +209,24 @@ def test_a_comment_in_every_file_of_code_runs_nothing(finished_copy):
     assert finished_copy.plan().jobs == {}
 
 
-def change_meaning(project: Project, *names: str) -> None:
-    for name in names:
-        with open(project / name, "a", encoding="utf-8") as file:
-            file.write("\nADDED = 1\n")
-
-
-def changed_rules(finished: Project, project: Project) -> set[str]:
-    """The rules that Snakemake runs again for their own sake, not for what others make."""
-    listed = project.run("--list-changes", "params").output.splitlines()
-    return {rules_by_output(finished)[line] for line in listed if line.startswith("results/")}
+def change_meaning(project: Project, name: str) -> None:
+    with open(project / name, "a", encoding="utf-8") as file:
+        file.write("\nADDED = 1\n")
 
 
 def check_module(finished: Project, project: Project, name: str) -> None:
     change_meaning(project, name)
-    rules = set(rules_by_output(finished).values())
-    assert changed_rules(finished, project) == {r for r in rules if name in files_behind(finished.folder, r)}
+    after = rules_after(finished)
+    direct = {rule for rule in after if name in files_behind(finished.folder, rule)}
+    assert project.plan().jobs.keys() == direct.union(*(after[rule] for rule in direct))
 
 
-def test_a_change_of_meaning_in_the_scripts_reruns_every_rule(finished, finished_copy):
-    change_meaning(finished_copy, *(name for name in modules(finished_copy.folder) if name.startswith("scripts/")))
-    assert changed_rules(finished, finished_copy) == set(rules_by_output(finished).values())
-
-
-def test_what_follows_a_changed_module_runs_again_too(finished_copy):
-    change_meaning(finished_copy, "kalam/evaluation/ngram.py")
-    assert finished_copy.plan().jobs == {"floors": 1, "ppl": 1}
+@pytest.mark.parametrize("file", sorted((ROOT / "rules").glob("*.smk")), ids=lambda file: file.stem)
+def test_every_rule_names_the_digest_of_its_own_script(file):
+    for rule in re.split(r"^rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        name, script = re.match(r"\w+", rule)[0], re.search(r'script:\s+"../scripts/(\w+)\.py"', rule)[1]
+        assert name == script
+        assert re.search(rf'\bcode=code(_of_task)?\("{script}\.py"', rule), name
 
 
 @pytest.mark.parametrize(
@@ -243,6 +236,7 @@ def test_what_follows_a_changed_module_runs_again_too(finished_copy):
         "kalam/configuration/sense.py",
         "kalam/corpus/clean.py",
         "kalam/corpus/connections.py",
+        "kalam/evaluation/ngram.py",
         "kalam/models/adapters.py",
         "kalam/tasks/causal.py",
         "kalam/training/loop.py",
@@ -281,7 +275,16 @@ def files_behind(folder: Path, rule: str) -> frozenset[str]:
 
 
 @cache
-def rules_by_output(finished: Project) -> dict[str, str]:
-    """The rule that makes each file of the results, as Snakemake tells it."""
-    lines = finished.run("--detailed-summary").output.splitlines()
-    return {line.split("\t")[0]: line.split("\t")[2] for line in lines if line.startswith("results/")}
+def rules_after(finished: Project) -> dict[str, frozenset[str]]:
+    """For each rule of the workflow all rules that read, directly or not, what it makes."""
+    graph = finished.run("--rulegraph").output
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
+    edges = {(names[one], names[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph) if names[other] != "all"}
+
+    def after(rule: str) -> Iterator[str]:
+        for one, other in edges:
+            if one == rule:
+                yield other
+                yield from after(other)
+
+    return {rule: frozenset(after(rule)) for rule in names.values() if rule != "all"}
