@@ -14,6 +14,7 @@ include: "rules/corpus.smk"
 include: "rules/models.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/masked.smk"
 
 
 rule all:

@@ -14,15 +14,24 @@ import torch
 from benchmarks.workflow import ROOT, machine, write_result
 from kalam.models.adapters import add_lora, load_base
 from kalam.models.scratch import initialise, save
-from kalam.tasks import causal
-from kalam.text.tokens import train_tokenizer
+from kalam.tasks.causal import Task
+from kalam.text.tokens import load_tokenizer, train_tokenizer
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
-from kalam.training.packing import PackedWindows, TokenStream, block_causal_mask
+from kalam.training.packing import PackedWindows, TokenStream, block_mask
 from kalam.training.recipe import Recipe
+from kalam.training.task import stack
 
 ROUNDS, STEPS, CONTEXT, BATCH = 5, 30, 256, 4
-LORA = {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all-linear"}
+LORA = {
+    "rank": 16,
+    "alpha": 32,
+    "dropout": 0.05,
+    "targets": "all-linear",
+    "rslora": False,
+    "dora": False,
+    "initialisation": "kaiming",
+}
 ARCHITECTURE = {
     "model_type": "llama",
     "hidden_size": 256,
@@ -46,17 +55,17 @@ def ours(base: Path, windows: PackedWindows, folder: Path) -> float:
         save_every=10 * STEPS,
         gradient_checkpointing=False,
     )
-    model = add_lora(load_base(base, "nf4"), LORA, 0, False)
+    model = add_lora(load_base({"folder": base}, "nf4"), LORA, 0, False)
     one = PackedWindows(TokenStream(windows.tokens[: CONTEXT + 1], np.array([0])), CONTEXT)
     started = time.monotonic()
-    train(model, causal, windows, one, recipe, CheckpointFolder(folder))
+    train(model, Task(load_tokenizer(base)), windows, one, recipe, CheckpointFolder(folder))
     return time.monotonic() - started
 
 
 def peer(base: Path, windows: PackedWindows, folder: Path) -> float:
     from transformers import Trainer, TrainingArguments
 
-    model = add_lora(load_base(base, "nf4"), LORA, 0, False)
+    model = add_lora(load_base({"folder": base}, "nf4"), LORA, 0, False)
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=STEPS,
@@ -68,10 +77,10 @@ def peer(base: Path, windows: PackedWindows, folder: Path) -> float:
     )
 
     def collate(some):
-        batch = causal.collate(some)
+        batch = stack(some)
         labels = batch["labels"].roll(1, dims=1)  # the Trainer's model shifts them itself
         labels[:, 0] = -100
-        mask = block_causal_mask(batch["document"])
+        mask = block_mask(batch["document"])
         return {key: batch[key] for key in ("input_ids", "position_ids")} | {"attention_mask": mask, "labels": labels}
 
     trainer = Trainer(model=model, args=arguments, train_dataset=list(windows), data_collator=collate)

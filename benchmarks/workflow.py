@@ -27,12 +27,12 @@ def copy_workflow(folder: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str) -> float:
+def snakemake(folder: Path, *arguments: str, **environment: str) -> float:
     """Run Snakemake there; returns the seconds it took. Raises CalledProcessError with its output shown."""
     started = time.monotonic()
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     with open(folder / "snakemake.log", "a") as log:
-        done = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=folder, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
         sys.stderr.write((folder / "snakemake.log").read_text()[-4000:])
         done.check_returncode()

@@ -5,7 +5,15 @@
 from pathlib import Path
 
 from kalam.configuration.resolve import load_schema, resolve
-from kalam.configuration.sense import BEST, candidate_registers, candidates, registers
+from kalam.configuration.sense import (
+    BEST,
+    CAUSAL,
+    MASKED,
+    candidate_registers,
+    candidates,
+    registers,
+    runs_before,
+)
 from kalam.corpus.inputs import source_inputs
 from kalam.files.code import digest_code
 from kalam.files.errors import InputError
@@ -47,6 +55,16 @@ def code_of_task(script, part, wildcard):
     return digest
 
 
+def task_settings(part, wildcard):
+    """An input function: the name of the task of a model or a run, with the settings in the section of that name."""
+
+    def settings(wildcards):
+        section = config["projects"][wildcards.project][part][wildcards[wildcard]]
+        return {"name": section["task"], **section.get(section["task"], {})}
+
+    return settings
+
+
 def models_of_kind(*kinds):
     """A wildcard constraint: the models, of any project, that come about in one of these ways."""
     names = {
@@ -56,6 +74,29 @@ def models_of_kind(*kinds):
         if model["kind"] in kinds
     }
     return "|".join(sorted(names)) or "(?!)"
+
+
+def runs_of(project, task):
+    """The runs of a project that do this task."""
+    return [name for name, run in project["runs"].items() if run["task"] == task]
+
+
+def runs_of_task(task):
+    """A wildcard constraint: the runs, of any project, that do this task."""
+    names = {name for p in config["projects"].values() for name in runs_of(p, task)}
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def hiding(wildcards):
+    """How tokens are hidden where a masked run is scored."""
+    project = config["projects"][wildcards.project]
+    run = project["runs"][wildcards.run]
+    return {
+        "context": run["training"]["context"],
+        "share": run["masked"]["share"],
+        "seed": config["seed"],
+        "batch": project["evaluation"]["batch"],
+    }
 
 
 def source_files(wildcards):
@@ -97,12 +138,23 @@ def base_choice(wildcards):
     return [f"results/{wildcards.project}/models/best.json"] if base == BEST else []
 
 
+def base_run(wildcards):
+    """What another run leaves that this one begins with, or nothing where that is a model."""
+    project = config["projects"][wildcards.project]
+    base = project["runs"][wildcards.run]["base"]
+    if base not in project["runs"]:
+        return []
+    files = ["meta.json", "base.json"]
+    return [f"results/{wildcards.project}/runs/{base}/{file}" for file in files]
+
+
 def base_models(wildcards):
     """Every model that may turn out to be the base of a run."""
-    base = config["projects"][wildcards.project]["runs"][wildcards.run]["base"]
-    names = (
-        candidates(config["projects"][wildcards.project]) if base == BEST else [base]
-    )
+    project = config["projects"][wildcards.project]
+    base = project["runs"][wildcards.run]["base"]
+    if base in project["runs"]:
+        return []
+    names = candidates(project) if base == BEST else [base]
     return expand(
         "results/{project}/models/{model}/meta.json",
         project=wildcards.project,
@@ -116,41 +168,52 @@ def floor_registers(wildcards):
     What a hub's model has read nobody knows: the project's other registers stand for it.
     """
     project = config["projects"][wildcards.project]
-    trained = project["runs"][wildcards.run]["registers"]
+    runs = [wildcards.run, *runs_before(project["runs"], wildcards.run)]
+    trained = {name for run in runs for name in project["runs"][run]["registers"]}
     pretrained = [
         name
         for model in project["models"].values()
-        for name in model.get("registers", [])
+        if model["kind"] == "scratch" and model["task"] == CAUSAL and model["training"]
+        for name in model["registers"]
     ]
     before = pretrained or [name for name in registers(project) if name not in trained]
     return {"base": sorted(set(before)), "adapted": sorted({*before, *trained})}
 
 
 def compared_models(project):
-    """The candidates of a project and the bases of its runs."""
-    bases = [run["base"] for run in project["runs"].values() if run["base"] != BEST]
-    return list(dict.fromkeys([*candidates(project), *bases]))
+    """The candidates of a project and the models that causal runs begin with."""
+    bases = [project["runs"][name]["base"] for name in runs_of(project, CAUSAL)]
+    models = [name for name in bases if name in project["models"]]
+    return list(dict.fromkeys([*candidates(project), *models]))
 
 
 def score_files(wildcards):
-    """Every file of score rows on the test split: models, and each run with its floors."""
+    """Every file of score rows: models, causal runs with their floors, and masked runs."""
     project = config["projects"][wildcards.project]
     files = expand("models/{model}/scores/test.jsonl", model=compared_models(project))
     files += expand(
         "runs/{run}/{what}/test.jsonl",
-        run=project["runs"],
+        run=runs_of(project, CAUSAL),
         what=["scores", "floors/base", "floors/adapted"],
+    )
+    files += expand(
+        "runs/{run}/masked/{system}/{split}.jsonl",
+        run=runs_of(project, MASKED),
+        system=["floor", "base", "trained"],
+        split=["validation", "test"],
     )
     return [f"results/{wildcards.project}/{file}" for file in files]
 
 
-def expand_runs(*patterns):
-    """An input function: the patterns for every run of the project."""
-    return lambda wildcards: expand(
-        patterns,
-        project=wildcards.project,
-        run=config["projects"][wildcards.project]["runs"],
-    )
+def run_files(wildcards):
+    """What belongs to each run of the project beside its figures: its base, curves, and a page to look at."""
+    project = config["projects"][wildcards.project]
+    pages = {CAUSAL: "continuations.html", MASKED: "fillings.html"}
+    return [
+        f"results/{wildcards.project}/runs/{name}/{file}"
+        for name, run in project["runs"].items()
+        for file in ("base.json", "curves.svg", pages[run["task"]])
+    ]
 
 
 def window_settings(wildcards):

@@ -101,11 +101,8 @@ rule curves:
 rule ppl:
     input:
         scores=score_files,
-        bases=expand_runs("results/{project}/runs/{run}/base.json"),
-        pages=expand_runs(
-            "results/{project}/runs/{run}/curves.svg",
-            "results/{project}/runs/{run}/continuations.html",
-        ),
+        runs=run_files,
+        validation="results/{project}/splits/validation.jsonl",
         test="results/{project}/splits/test.jsonl",
     output:
         text="results/{project}/ppl.txt",

@@ -41,14 +41,14 @@ rule tokenise_model:
     conda:
         "../envs/train.yaml"
     params:
-        vocabulary=lookup(
-            within=config,
-            dpath="projects/{project}/models/{model}/tokenizer/vocabulary",
+        tokenizer=lookup(
+            within=config, dpath="projects/{project}/models/{model}/tokenizer"
         ),
+        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
         registers=lookup(
             within=config, dpath="projects/{project}/models/{model}/registers"
         ),
-        code=code("tokenise_model.py"),
+        code=code_of_task("tokenise_model.py", "models", "model"),
     message:
         "Training the tokenizer of {wildcards.model}"
     script:
@@ -73,7 +73,7 @@ rule pretrain:
         "../envs/train.yaml"
     params:
         checkpoints="checkpoints/{project}/{model}",
-        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
+        task=task_settings("models", "model"),
         architecture=lookup(
             within=config, dpath="projects/{project}/models/{model}/architecture"
         ),

@@ -7,6 +7,7 @@ rule choose_base:
     input:
         choice=base_choice,
         models=base_models,
+        run=base_run,
     output:
         "results/{project}/runs/{run}/base.json",
     log:
@@ -37,7 +38,8 @@ rule tokenise_run:
         "../envs/train.yaml"
     params:
         registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
-        code=code("tokenise_run.py"),
+        task=lookup(within=config, dpath="projects/{project}/runs/{run}/task"),
+        code=code_of_task("tokenise_run.py", "runs", "run"),
     message:
         "Tokenising the text of {wildcards.run}"
     script:
@@ -61,6 +63,7 @@ rule train_run:
     params:
         checkpoints="checkpoints/{project}/{run}",
         run=lookup(within=config, dpath="projects/{project}/runs/{run}"),
+        task=task_settings("runs", "run"),
         seed=config["seed"],
         code=code_of_task("train_run.py", "runs", "run"),
     message:

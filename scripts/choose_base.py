@@ -1,22 +1,13 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.jsonl import read_json, write_json
 from kalam.files.logs import log_to
+from kalam.models.bases import base_of_model, base_of_run
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
-name = read_json(snakemake.input.choice[0])["model"] if snakemake.input.choice else snakemake.params.base
-folder = next(Path(meta).parent for meta in snakemake.input.models if Path(meta).parent.name == name)
-meta = read_json(folder / "meta.json")
-write_json(
-    snakemake.output[0],
-    {
-        "model": name,
-        "folder": str(folder),
-        "digest": meta["digest"],
-        "remote_code": meta.get("remote_code", False),
-    },
-)
+choice, models, run = snakemake.input.choice, snakemake.input.models, snakemake.input.run
+name = read_json(choice[0])["model"] if choice else snakemake.params.base
+write_json(snakemake.output[0], base_of_run(*run) if run else base_of_model(name, models))

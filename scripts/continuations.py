@@ -1,12 +1,13 @@
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.corpus.documents import documents_of
-from kalam.evaluation.continuations import continue_text, openings, page
+from kalam.evaluation.continuations import continuations_page, continue_text, openings
 from kalam.files.atomic import atomic_write
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
-from kalam.models.adapters import load_adapted
+from kalam.models.adapters import load_adapted, load_begun
 from kalam.text.tokens import load_tokenizer
 from kalam.training.threads import use_threads
 
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 params, base = snakemake.params, read_json(snakemake.input.base)
-model = load_adapted(base, Path(snakemake.input.run).parent / "adapter", params.quantisation)
 tokenizer = load_tokenizer(base["folder"])
-rows = []
 documents = documents_of(snakemake.input.test, params.registers)
-for seed, (opening, rest) in enumerate(openings(documents, params.openings), start=params.seed):
-    length = min(len(rest), params.length)
-    adapted = continue_text(model, tokenizer, opening, length, seed)
-    with model.disable_adapter():
-        untouched = continue_text(model, tokenizer, opening, length, seed)
-    rows.append({"opening": opening, "text": rest[:length], "base": untouched, "adapted": adapted})
+rows = [{"opening": opening, "text": rest[: params.length]} for opening, rest in openings(documents, params.openings)]
+adapted = partial(load_adapted, run=Path(snakemake.input.run).parent)
+for column, load in (("base", load_begun), ("adapted", adapted)):
+    model = load(base, quantisation=params.quantisation)
+    for seed, row in enumerate(rows, start=params.seed):
+        row[column] = continue_text(model, tokenizer, row["opening"], len(row["text"]), seed)
+title = f"{snakemake.wildcards.project}: {snakemake.wildcards.run}"
 with atomic_write(snakemake.output[0]) as handle:
-    handle.write(page(f"{snakemake.wildcards.project}: {snakemake.wildcards.run}", params.language, rows))
+    handle.write(continuations_page(title, params.language, rows))

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
+training = snakemake.params.training
 pretrain(
     tokens={split: snakemake.input[split] for split in ("train", "validation")},
     tokenizer=Path(snakemake.input.tokenizer).parent,
     task=snakemake.params.task,
     architecture=snakemake.params.architecture,
-    recipe=Recipe.of(snakemake.params.training, snakemake.params.seed),
+    recipe=training and Recipe.of(training, snakemake.params.seed),
+    seed=snakemake.params.seed,
     code=snakemake.params.code,
     checkpoints=snakemake.params.checkpoints,
     results=Path(snakemake.output.meta).parent,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 folder = Path(snakemake.input.model).parent
-model = load_base(folder, remote_code=snakemake.params.remote_code)
+model = load_base({"folder": folder, "remote_code": snakemake.params.remote_code})
 tokenizer = load_tokenizer(folder)
 for split in ("validation", "test"):
     rows = score(model, tokenizer, documents_of(snakemake.input[split]), **snakemake.params.evaluation)

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 base = read_json(snakemake.input.base)
-model = load_adapted(base, Path(snakemake.input.run).parent / "adapter", snakemake.params.quantisation)
+model = load_adapted(base, Path(snakemake.input.run).parent, snakemake.params.quantisation)
 documents = documents_of(snakemake.input.test)
 write_jsonl(snakemake.output[0], score(model, load_tokenizer(base["folder"]), documents, **snakemake.params.evaluation))

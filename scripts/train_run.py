@@ -16,8 +16,8 @@ run = snakemake.params.run
 adapt(
     base=read_json(snakemake.input.base),
     tokens={split: snakemake.input[split] for split in ("train", "validation")},
-    task=run["task"],
-    lora=run["lora"],
+    task=snakemake.params.task,
+    lora=run["lora"] if run["tuning"] == "lora" else None,
     quantisation=run["quantisation"],
     recipe=Recipe.of(run["training"], snakemake.params.seed),
     code=snakemake.params.code,

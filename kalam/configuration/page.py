@@ -34,7 +34,8 @@ def _rows(section: dict[str, Any], schema: dict[str, Any], prefix: str = "", whe
         yield f"| `{prefix}{key}` | {_value(entry, whole)} | {default} | {when}{meaning} |"
         yield from _rows(nested, schema, f"{prefix}{key}.", when)
     for branch in section.get("allOf", []):
-        yield from _rows(branch["then"], schema, prefix, f"`{branch['if']['properties']['kind']['const']}`: ")
+        names = ", ".join(f"`{value['const']}`" for value in branch["if"]["properties"].values())
+        yield from _rows(branch["then"], schema, prefix, f"{names}: ")
 
 
 def _value(entry: dict[str, Any], whole: dict[str, Any]) -> str:

@@ -41,15 +41,21 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     _fill(config, schema, schema)
-    errors = [error for error in Validator(schema).iter_errors(config) if not _follows(error)]
-    if errors:
+    found = list(Validator(schema).iter_errors(config))
+    if errors := [error for error in found if not _follows(error, found)]:
         error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
+    only = config.pop("project", None)
+    if only is not None and only not in config["projects"]:
+        raise InputError(f"config: project: found {only}; allowed are {', '.join(config['projects'])}")
     for key, entry in schema["properties"].items():
         if "sets" in entry and key in config:
             value = config.pop(key)
-            for project in config["projects"].values():
-                _set(project, entry["sets"].split("."), value)
+            for name, project in config["projects"].items():
+                if only in (None, name):
+                    _set(project, entry["sets"].split("."), value)
+                    if "instead_of" in entry:
+                        _set(project, entry["instead_of"].split("."), None)
     for name, project in config["projects"].items():
         for message in contradictions(project):
             raise InputError(f"config: projects.{name}.{message}")
@@ -106,7 +112,9 @@ def _by_name(entry: dict[str, Any]) -> bool:
 def _set(section: dict[str, Any], path: list[str], value: Any) -> None:
     head, *rest = path
     if not rest:
-        section[head] = value
+        settings = sorted({**section, head: value}.items())
+        section.clear()
+        section.update(settings)
         return
     for key in list(section) if head == "*" else [head]:
         _set(section[key], rest, value)
@@ -138,12 +146,15 @@ def _explain(error: ValidationError) -> str:
     return f"{path}: found {found!r}; allowed is {rule.format(_list(allowed)) if rule else error.message}"
 
 
-def _follows(error: ValidationError) -> bool:
-    """Whether an error only repeats another: where a branch fails, none of its keys counts as evaluated."""
+def _follows(error: ValidationError, errors: list[ValidationError]) -> bool:
+    """Whether an error only repeats another: where a branch fails, none of its keys counts as evaluated;
+    nor are there any where what chooses a branch is wrong."""
     if error.validator != "unevaluatedProperties":
         return False
+    depth, place = len(error.absolute_path), list(error.absolute_path)
+    beside = any(other is not error and list(other.absolute_path)[:depth] == place for other in errors)
     chosen = list(applying(error.schema, error.instance))
-    return len(chosen) == 1 or not error.instance.keys() - _known(error)
+    return beside and (len(chosen) == 1 or not error.instance.keys() - _known(error))
 
 
 def _known(error: ValidationError) -> set[str]:

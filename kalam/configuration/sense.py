@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 BEST, LOWEST = "best", "lowest"
+CAUSAL, MASKED = "causal", "masked"
+BYTES = 260  # the least vocabulary of a byte-level tokenizer
 
 
 def registers(project: dict[str, Any]) -> list[str]:
@@ -12,13 +14,14 @@ def registers(project: dict[str, Any]) -> list[str]:
 
 
 def candidates(project: dict[str, Any]) -> list[str]:
-    """The models under comparison."""
-    return project["candidates"].get("models", list(project["models"]))
+    """The models under comparison: as set, else every causal one."""
+    causal = [name for name, model in project["models"].items() if model["task"] == CAUSAL]
+    return project["candidates"].get("models", causal)
 
 
 def candidate_registers(project: dict[str, Any]) -> list[str]:
     """The registers the candidates are compared on: as set, else the first run's, else all."""
-    trained_on = [run["registers"] for run in project["runs"].values()]
+    trained_on = [run["registers"] for run in project["runs"].values() if run["task"] == CAUSAL]
     return project["candidates"].get("registers", trained_on[0] if trained_on else registers(project))
 
 
@@ -66,26 +69,64 @@ def _bases(project: dict[str, Any]) -> Iterator[str]:
     for name in (BEST, LOWEST):
         if name in models:
             yield f"models: found {name}, which stands for the choice among the candidates; allowed is any other name"
+    for name in project["runs"]:
+        if name in models:
+            yield f"runs.{name}: found the name of a model; allowed is any other name"
     for name in project["candidates"].get("models", []):
         if name not in models:
             yield f"candidates.models: found {name}, which is no model; allowed are {', '.join(models) or 'none'}"
+        elif project["models"][name]["task"] != CAUSAL:
+            yield f"candidates.models: found {name}, which is no causal model; bits per byte compare causal ones only"
     choice, choices = project["candidates"]["choice"], [LOWEST, *candidates(project)]
     if choice not in choices:
         yield f"candidates.choice: found {choice}; allowed are {', '.join(choices)}"
-    bases = [BEST, *models] if models else []
     for name, run in project["runs"].items():
+        before = runs_before(project["runs"], name)
+        bases = [BEST] * bool(candidates(project)) + models + [other for other in project["runs"] if other != name]
         if run["base"] not in bases:
-            yield f"runs.{name}.base: found {run['base']}, which is no model; allowed are {', '.join(bases) or 'none'}"
+            allowed = ", ".join(bases) or "none"
+            yield f"runs.{name}.base: found {run['base']}, which is no model and no run; allowed are {allowed}"
+            continue
+        if name in before:
+            yield f"runs.{name}.base: found {run['base']}, which itself begins with {name}; allowed is no circle"
+            continue
+        yield from _continuation(project, name)
+
+
+def runs_before(runs: dict[str, Any], name: str) -> list[str]:
+    """The runs that a run begins with, the nearest first; a circle ends where it closes."""
+    before = []
+    while (name := runs[name]["base"]) in runs and name not in before:
+        before.append(name)
+    return before
+
+
+def _continuation(project: dict[str, Any], name: str) -> Iterator[str]:
+    """What a run must share with what it begins with."""
+    run = project["runs"][name]
+    base = {**project["models"], **project["runs"]}.get(run["base"], {"task": CAUSAL})
+    if base["task"] != run["task"]:
+        yield f"runs.{name}.task: found {run['task']}; allowed is {base['task']}, that of its base {run['base']}"
+    if run["tuning"] == "full" and run["quantisation"] != "none":
+        yield f"runs.{name}.quantisation: found {run['quantisation']}; allowed is none where every weight is trained"
+    if run["base"] in project["runs"] and {run["tuning"], base["tuning"]} == {"lora"}:
+        for key in [key for key in run["lora"] if key != "dropout" and run["lora"][key] != base["lora"][key]]:
+            found, allowed = run["lora"][key], base["lora"][key]
+            yield f"runs.{name}.lora.{key}: found {found}; allowed is {allowed}, as in {run['base']}, its base"
 
 
 def _numbers(project: dict[str, Any]) -> Iterator[str]:
     for kind in ("models", "runs"):
         for name, section in project[kind].items():
             training = section.get("training")
-            if training and training["batch"] % training["micro_batch"]:
+            if training and (training["steps"] is None) == (training["epochs"] is None):
+                found = f"steps {training['steps']} and epochs {training['epochs']}"
+                yield f"{kind}.{name}.training: found {found}; allowed is one of them"
+            tokenizer = section.get("tokenizer")
+            if tokenizer and tokenizer["kind"] == "bytes" and tokenizer["vocabulary"] < BYTES:
                 yield (
-                    f"{kind}.{name}.training.micro_batch: found {training['micro_batch']}; "
-                    f"allowed are divisors of batch, {training['batch']}"
+                    f"{kind}.{name}.tokenizer.vocabulary: found {tokenizer['vocabulary']}; "
+                    f"allowed are {BYTES} and more where the kind is bytes"
                 )
     evaluation, splits = project["evaluation"], project["splits"]
     if evaluation["stride"] > evaluation["context"]:

@@ -31,6 +31,12 @@ MEASURES: dict[str, tuple[str, str, Callable]] = {
     "token_perplexity": ("nll", "tokens", np.exp),
     "tokens_per_byte": ("tokens", "bytes", float),
 }
+# Of hidden tokens under a masked model; `correct` counts those that were its best guess.
+MASKED_MEASURES: dict[str, tuple[str, str, Callable]] = {
+    "masked_nll": ("nll", "tokens", float),
+    "masked_accuracy": ("correct", "tokens", float),
+}
+MAY_BE_ZERO = ("nll", "correct")
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,8 @@ def text_digest(documents: Iterable[dict[str, Any]]) -> str:
 
 
 def measure(rows: Rows, name: str) -> float:
-    """One of MEASURES; inf where the nll is needed and a document was not scored. Raises InputError."""
-    above, below, finish = MEASURES[name]
+    """One of the measures; inf where the nll is needed and a document was not scored. Raises InputError."""
+    above, below, finish = (MEASURES | MASKED_MEASURES)[name]
     sums = [math.fsum(column) for column in _columns(rows, above, below).T]
     return _finished(finish, sums[0] / sums[1])
 
@@ -88,18 +94,20 @@ def failures(*scorings: Rows) -> int:
     return len({row["id"] for rows in scorings for row in rows if not _scored(row)})
 
 
-def estimates(rows: Rows, resamples: int, seed: int) -> dict[str, Estimate]:
+def estimates(
+    rows: Rows, resamples: int, seed: int, measures: dict[str, tuple[str, str, Callable]] = MEASURES
+) -> dict[str, Estimate]:
     """Every measure that applies (a floor has none of tokens), with its percentile bootstrap interval.
 
     Documents are drawn, not tokens, since the tokens of one document hang together (Efron and
     Tibshirani, An Introduction to the Bootstrap, 1993). Raises InputError for rows without text.
     """
-    keys = ["nll", "bytes", "characters", "words"]
-    keys += ["tokens"] if any(row["tokens"] is not None for row in rows) else []
+    wanted = dict.fromkeys(key for above, below, _ in measures.values() for key in (above, below))
+    keys = [key for key in wanted if any(row[key] is not None for row in rows) or key == "nll"]
     columns, failed = _columns(rows, *keys), failures(rows)
     drawn = None if failed or len(rows) < 2 else _resampled(columns, resamples, seed)
     result = {}
-    for name, (above, below, finish) in MEASURES.items():
+    for name, (above, below, finish) in measures.items():
         if above in keys and below in keys:
             ends = (None, None)
             if drawn is not None:
@@ -108,21 +116,24 @@ def estimates(rows: Rows, resamples: int, seed: int) -> dict[str, Estimate]:
     return result
 
 
-def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int) -> Estimate:
-    """Bits per byte of `rows` minus those of `baseline` on the same documents, resampled together.
+def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int, name: str = "bits_per_byte") -> Estimate:
+    """The measure of `rows` minus that of `baseline` on the same documents, resampled together.
+
+    The measure is one that sums of both can be subtracted in: bits per byte, or one of MASKED_MEASURES.
 
     Raises InputError where the two were not scored on the same ids and bytes.
     """
     require_same_text(rows, baseline)
     if failed := failures(rows, baseline):
         return Estimate(None, None, None, len(rows), failed)
-    columns = _columns(rows, "nll", "bytes")
-    columns[:, 0] -= _columns(baseline, "nll")[:, 0]
-    value = bits_per_byte(rows) - bits_per_byte(baseline)
+    above, below, finish = (MEASURES | MASKED_MEASURES)[name]
+    columns = _columns(rows, above, below)
+    columns[:, 0] -= _columns(baseline, above)[:, 0]
+    value = measure(rows, name) - measure(baseline, name)
     if len(rows) < 2:
         return Estimate(value, None, None, len(rows), 0)
     drawn = _resampled(columns, resamples, seed)
-    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], _bits), len(rows), 0)
+    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), len(rows), 0)
 
 
 def require_same_text(rows: Rows, others: Rows) -> None:
@@ -160,7 +171,7 @@ def _columns(rows: Rows, *keys: str) -> np.ndarray:
         if following and row["id"] == following["id"]:
             raise InputError(f"document {row['id']} is scored twice")
         for key in keys:
-            if key != "nll" and not (row[key] and row[key] > 0):
+            if key not in MAY_BE_ZERO and not (row[key] and row[key] > 0):
                 raise InputError(f"document {row['id']}: {key} is {row[key]}, a scored text has 1 or more")
     values = [[row[key] if key != "nll" or _scored(row) else math.inf for key in keys] for row in ordered]
     return np.array(values, dtype=float)

@@ -4,8 +4,8 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kalam.evaluation.pages import page
 from kalam.files.digests import digest_text
-from kalam.text.scripts import SCRIPTS
 from kalam.text.tokens import encode_plain, prefix_token
 
 if TYPE_CHECKING:
@@ -14,31 +14,6 @@ if TYPE_CHECKING:
 
 OPENING = 0.25  # of a document's lines, or of its words where it is one line
 TEMPERATURE, TOP_P = 0.8, 0.95
-
-PAGE = """<!DOCTYPE html>
-<html lang="{language}" dir="{direction}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 17px/1.7 "Noto Sans", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Naskh Arabic", sans-serif;
-  max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }}
-h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1rem; margin: 0 0 .4rem; color: #5b6875; }}
-section {{ display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; margin: 1.5rem 0; padding-top: 1rem;
-  border-top: 1px solid #d5dce3; }}
-div.text {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
-p.note {{ color: #5b6875; }}
-@media (max-width: 50rem) {{ section {{ grid-template-columns: 1fr; }} }}
-</style>
-</head>
-<body>
-<h1 dir="ltr" lang="en">{title}</h1>
-<p class="note" dir="ltr" lang="en">{note}</p>
-{sections}
-</body>
-</html>
-"""
 
 
 def openings(documents: Sequence[dict[str, Any]], count: int) -> list[tuple[str, str]]:
@@ -73,17 +48,14 @@ def continue_text(
     return tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
-def page(title: str, language: str, rows: Sequence[dict[str, str]]) -> str:
+def continuations_page(title: str, language: str, rows: Sequence[dict[str, str]]) -> str:
     """The page; each row has opening, text (what the author wrote), base and adapted, all escaped here."""
     sections = "\n".join(_section(row) for row in rows)
     note = (
         f"Openings of documents that no model has seen; each model goes on by sampling at temperature {TEMPERATURE:g} "
         f"(top-p {TOP_P:g}) with the same seed. A picture of what was learnt, not a measure of it."
     )
-    direction = "rtl" if SCRIPTS[language].right_to_left else "ltr"
-    return PAGE.format(
-        title=html.escape(title), language=language, direction=direction, note=html.escape(note), sections=sections
-    )
+    return page(title, language, note, sections, columns=3)
 
 
 def _section(row: dict[str, str]) -> str:

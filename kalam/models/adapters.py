@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ALL_LINEAR = "all-linear"
+# The `initialisation` setting in peft's words.
+INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
 
 
 def device() -> "torch.device":
@@ -31,36 +33,42 @@ def compute_dtype(precision: str) -> "torch.dtype":
 
 
 def load_base(
-    folder: str | Path, quantisation: str = "none", precision: str = "auto", remote_code: bool = False
+    base: dict[str, Any],
+    quantisation: str = "none",
+    precision: str = "auto",
+    model_class: str = "AutoModelForCausalLM",
 ) -> "PreTrainedModel":
-    """The causal model of a folder in the hub's layout, on the device, in evaluation mode.
+    """The model of a folder in the hub's layout (`folder`, `remote_code`), on the device, in evaluation mode.
 
     `nf4` quantises its linear layers to 4-bit NormalFloat with double quantisation (Dettmers et
-    al. 2023, QLoRA). Safetensors only. Raises InputError for a folder that holds no such model.
+    al. 2023, QLoRA). `model_class` is an Auto class of transformers. Safetensors only. Raises
+    InputError for a folder that holds no such model.
     """
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     dtype = compute_dtype(precision)
     options: dict[str, Any] = {}
     if quantisation == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
+    folder = base["folder"]
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model = getattr(transformers, model_class).from_pretrained(
             folder,
             dtype=dtype,
             device_map={"": device()},
             use_safetensors=True,
-            trust_remote_code=remote_code,
+            trust_remote_code=base.get("remote_code", False),
             **options,
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{folder}: no causal model that can be loaded: {str(error).splitlines()[0]}") from None
+        kind = model_class.removeprefix("AutoModelFor")
+        raise InputError(f"{folder}: no {kind} model that can be loaded: {str(error).splitlines()[0]}") from None
     keep_gradients_exact(model)
     return model.eval().requires_grad_(False)
 
@@ -76,39 +84,68 @@ def keep_gradients_exact(model: "PreTrainedModel") -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def add_lora(model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient_checkpointing: bool):
+def add_lora(
+    model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient_checkpointing: bool, task: str | None = None
+):
     """A fresh LoRA adapter (Hu et al. 2021) on a base; only its weights are trainable, in fp32.
 
-    `lora` has rank, alpha, dropout and targets, `all-linear` or names of modules. Raises InputError
-    for targets the model lacks.
+    `lora` is that section of the configuration; `task` is peft's name of the task, if it has one.
+    Raises InputError for targets the model lacks, and for settings that do not go with the model.
     """
     import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from peft import LoraConfig, get_peft_model
 
-    if getattr(model, "is_loaded_in_4bit", False):
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
-        model.activation_checkpointing_enable({"use_reentrant": False})
     targets = lora["targets"]
     if targets != ALL_LINEAR:
         targets = [targets] if isinstance(targets, str) else targets
         if missing := [name for name in targets if not _has_module(model, name)]:
             raise InputError(f"lora.targets: the model has no module named {', '.join(missing)}")
+    model = _prepared(model, gradient_checkpointing)
     torch.manual_seed(seed)
     config = LoraConfig(
         r=lora["rank"],
         lora_alpha=lora["alpha"],
         lora_dropout=lora["dropout"],
         target_modules=targets,
-        task_type="CAUSAL_LM",
+        use_rslora=lora["rslora"],
+        use_dora=lora["dora"],
+        init_lora_weights=INITIALISATIONS[lora["initialisation"]],
+        task_type=task,
     )
     try:
         model = get_peft_model(model, config)
     except ValueError as error:
-        raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None
+        raise InputError(f"lora: {str(error).splitlines()[0]}") from None
     # peft keeps a set here, whose order in adapter_config.json would differ between equal runs.
     chosen = model.peft_config[model.active_adapter]
     chosen.target_modules = sorted(chosen.target_modules)
+    return model
+
+
+def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float, gradient_checkpointing: bool):
+    """A finished adapter on its base, to be trained further; all but its dropout is as it was."""
+    from peft import LoraConfig, PeftModel
+
+    config = LoraConfig.from_pretrained(adapter)
+    config.lora_dropout, config.inference_mode = dropout, False
+    model = _prepared(model, gradient_checkpointing)
+    return PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True)
+
+
+def unfreeze(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTrainedModel":
+    """The model with every weight trainable."""
+    if gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    return model.requires_grad_(True)
+
+
+def _prepared(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTrainedModel":
+    from peft import prepare_model_for_kbit_training
+
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
+        model.activation_checkpointing_enable({"use_reentrant": False})
     return model
 
 
@@ -116,9 +153,36 @@ def _has_module(model: "PreTrainedModel", name: str) -> bool:
     return any(whole == name or whole.endswith(f".{name}") for whole, _ in model.named_modules())
 
 
-def load_adapted(base: dict[str, Any], adapter: str | Path, quantisation: str, precision: str = "auto"):
-    """The base as it was trained on (`base.json`: folder, remote_code), with its adapter, in evaluation mode."""
+def load_begun(
+    base: dict[str, Any], quantisation: str, precision: str = "auto", model_class: str = "AutoModelForCausalLM"
+):
+    """What a run began with (`base.json`), in evaluation mode: its base, with the adapter of the run before."""
+    return _with_adapter(load_base(base, quantisation, precision, model_class), base["adapter"])
+
+
+def load_adapted(
+    base: dict[str, Any],
+    run: str | Path,
+    quantisation: str,
+    precision: str = "auto",
+    model_class: str = "AutoModelForCausalLM",
+):
+    """What the run in a folder has made of its base (`base.json`), in evaluation mode: the base as it
+    was trained on, with the run's adapter, or the run's own whole model."""
+    whole = Path(run) / "model"
+    if whole.exists():
+        return load_base({**base, "folder": whole}, "none", precision, model_class)
+    return _with_adapter(load_base(base, quantisation, precision, model_class), Path(run) / "adapter")
+
+
+def merge(model: "PreTrainedModel", adapter: str | Path) -> "PreTrainedModel":
+    """A base whose weights are whole, with an adapter added to them."""
     from peft import PeftModel
 
-    model = load_base(base["folder"], quantisation, precision, base["remote_code"])
-    return PeftModel.from_pretrained(model, adapter).eval()
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def _with_adapter(model: "PreTrainedModel", adapter: str | Path | None):
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, adapter).eval() if adapter else model

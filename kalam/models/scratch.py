@@ -11,14 +11,21 @@ if TYPE_CHECKING:
 FROM_TOKENIZER = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
 
 
-def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
-    """A causal model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
+def initialise(
+    architecture: dict[str, Any],
+    tokenizer: "PreTrainedTokenizerFast",
+    seed: int,
+    model_class: str = "AutoModelForCausalLM",
+) -> "PreTrainedModel":
+    """A model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
 
-    Raises InputError for an architecture, a key or a value that transformers does not know.
+    `model_class` is the Auto class of transformers for what it is to do. Raises InputError for an
+    architecture, a key or a value that transformers does not know.
     """
     import torch
+    import transformers
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     settings = dict(architecture)
     model_type = settings.pop("model_type")
@@ -42,7 +49,10 @@ def initialise(architecture: dict[str, Any], tokenizer: "PreTrainedTokenizerFast
     except StrictDataclassError as error:
         raise InputError(f"architecture: {str(error).splitlines()[-1].strip()}") from None
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    try:
+        return getattr(transformers, model_class).from_config(config, dtype=torch.float32)
+    except ValueError as error:
+        raise InputError(f"architecture.model_type: {str(error).splitlines()[0]}") from None
 
 
 def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: str | Path) -> None:

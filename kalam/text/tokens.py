@@ -16,17 +16,25 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
     r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
 PROBE = "র‍্যাব বৃষ্টি পড়ে; তোমার নয়ন।\nஅன்பும் க்ஷ 12 \t كِتَابٌ می‌روم, don't ক্ ়\n\n  x"
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE of at most `vocabulary` pieces: three special tokens, 256 bytes, merges.
+def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: str = "bytes") -> "PreTrainedTokenizerFast":
+    """A tokenizer of at most `vocabulary` pieces, special tokens included, that puts BOS before a text.
 
-    It puts BOS before a text, loses nothing and knows no unknown token.
+    `bytes` is a byte-level BPE: 256 bytes and merges; it loses nothing and knows no unknown token.
+    `unigram` is SentencePiece's Unigram (Kudo 2018) with XLM-RoBERTa's special tokens, for masked
+    models: its pieces are whole characters; what its texts did not have is unknown to it.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
+
+    tokenizer, special = {"bytes": _byte_level, "unigram": _unigram}[kind](texts, vocabulary)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special)
+
+
+def _byte_level(texts: Iterable[str], vocabulary: int):
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -43,12 +51,36 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    bos = tokenizer.token_to_id(BOS)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, bos)]
+    tokenizer.post_processor = _after_bos(tokenizer)
+    return tokenizer, {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}
+
+
+def _unigram(texts: Iterable[str], vocabulary: int):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.Unigram())
+    # A line is cut like a space, and is one again when read; masked models see it so in XLM-RoBERTa too.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, clean_up_tokenization_spaces=False
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[BOS, PAD, EOS, UNKNOWN, MASK],
+        unk_token=UNKNOWN,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = _after_bos(tokenizer)
+    special = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD, "unk_token": UNKNOWN, "mask_token": MASK}
+    return tokenizer, special
+
+
+def _after_bos(tokenizer):
+    from tokenizers import processors
+
+    return processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
 
 
@@ -95,6 +127,21 @@ def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str])
     after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)["input_ids"]
     return [before + ids + after for ids in encoded]
+
+
+def encode_words(
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]
+) -> tuple[list[list[int]], list[list[bool]]]:
+    """As encode_documents, and beside it which tokens begin a word, as the pre-tokeniser cuts words."""
+    documents = encode_documents(tokenizer, texts)
+    after = tokenizer.eos_token_id is not None
+    encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)
+    starts = []
+    for index in range(len(documents)):
+        words = encoded.word_ids(index)
+        inner = [word is None or word != before for before, word in zip([None, *words], words, strict=False)]
+        starts.append([True, *inner, *[True] * after])
+    return documents, starts
 
 
 def encode_plain(tokenizer: "PreTrainedTokenizerFast", text: str | list[str], **options):

@@ -1,7 +1,6 @@
-"""A base model adapted to a project's text by a LoRA adapter, on 4-bit weights or whole ones."""
+"""A base model adapted to a project's text: by a LoRA adapter, on 4-bit weights or whole ones, or whole."""
 
 import shutil
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +15,23 @@ if TYPE_CHECKING:
 def adapt(
     base: dict[str, Any],
     tokens: dict[str, str],
-    task: str,
-    lora: dict[str, Any],
+    task: dict[str, Any],
+    lora: dict[str, Any] | None,
     quantisation: str,
     recipe: Recipe,
     code: str,
     checkpoints: str | Path,
     results: str | Path,
 ) -> None:
-    """Train a LoRA adapter and leave it in `results/adapter`.
+    """Train a LoRA adapter and leave it in `results/adapter`; without `lora` every weight, in `results/model`.
 
-    `base` is what `base.json` says: model, folder, digest of its files. `tokens` names the token
-    streams `train` and `validation`, `task` a module of kalam.tasks. The adapter is the best one on
-    validation, which is the untouched base where no step made it better.
+    `base` is what `base.json` says: model, folder, digest, and the adapter that is gone on with.
+    `tokens` names the token streams `train` and `validation`; `task` has the name of a module of
+    kalam.tasks and its settings. The weights are the best ones on validation, which are the base's
+    where no step made them better.
     """
     identity = {
-        "kind": "adapter",
+        "kind": "adapter" if lora else "full",
         "task": task,
         "tokens": {split: digest_file(path) for split, path in tokens.items()},
         "base": base["digest"],
@@ -42,15 +42,29 @@ def adapt(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
-        from kalam.models.adapters import add_lora, load_base
+        from kalam.models.adapters import add_lora, continue_lora, load_base, merge, unfreeze
+        from kalam.models.scratch import save
+        from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
+        from kalam.training.task import make_task
 
-        whole = load_base(base["folder"], quantisation, recipe.precision, base["remote_code"])
-        model = add_lora(whole, lora, recipe.seed, recipe.gradient_checkpointing)
-        outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, 0, recipe, store)
+        tokenizer = load_tokenizer(base["folder"])
+        chosen = make_task(task, tokenizer)
+        model = load_base(base, quantisation, "fp32" if not lora else recipe.precision, chosen.model_class)
+        if not lora:
+            whole = merge(model, base["adapter"]) if base["adapter"] else model
+            model = unfreeze(whole, recipe.gradient_checkpointing)
+        elif base["adapter"]:
+            model = continue_lora(model, base["adapter"], lora["dropout"], recipe.gradient_checkpointing)
+        else:
+            model = add_lora(model, lora, recipe.seed, recipe.gradient_checkpointing, chosen.lora_type)
+        outcome = fit(model, chosen, tokens, recipe, store)
 
         def write(target: Path) -> None:
-            model.save_pretrained(target / "adapter")
+            if lora:
+                model.save_pretrained(target / "adapter")
+            else:
+                save(model, tokenizer, target / "model")
             shutil.copyfile(store.history, target / "history.jsonl")
 
         return write, {"base": base["model"], **outcome}

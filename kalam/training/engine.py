@@ -1,7 +1,6 @@
-"""What every training goes through before and after the loop: probe, plan, outcome."""
+"""What every training goes through before and after the loop: probes, plan, outcome."""
 
 import logging
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -9,40 +8,54 @@ import torch
 from kalam.files.errors import InputError
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
-from kalam.training.packing import PackedWindows, TokenStream
+from kalam.training.memory import MicroBatch
+from kalam.training.packing import TokenStream
 from kalam.training.plan import announce
+from kalam.training.probes import probe
 from kalam.training.recipe import Recipe
+from kalam.training.task import Task, first_position
 
 logger = logging.getLogger(__name__)
 
-LEAKAGE = 1e-6  # an honest model gives 0: what is masked has no weight at all
-
 
 def fit(
-    model: torch.nn.Module, task: ModuleType, tokens: dict[str, str], pad: int, recipe: Recipe, store: CheckpointFolder
+    model: torch.nn.Module, task: Task, tokens: dict[str, str], recipe: Recipe, store: CheckpointFolder
 ) -> dict[str, Any]:
     """Train the model's trainable weights on packed token streams, with checkpoints in `store`.
 
-    Returns the outcome: steps, best step, best validation loss (nats per token),
-    tokens predicted. Raises InputError for an architecture whose packed documents see one another.
+    Returns the outcome: steps, best step, best validation loss (nats per label), labels seen. What
+    was learnt of the memory is kept beside `store`, for the next training of this run.
+    Raises InputError for an architecture whose packed documents see one another.
     """
-    windows = {split: PackedWindows(TokenStream.load(path), recipe.context, pad) for split, path in tokens.items()}
+    windows = {split: task.examples(TokenStream.load(path), recipe.context) for split, path in tokens.items()}
     for split, packed in windows.items():
         if not packed.targets:
             raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
-    config = model.config.get_text_config()
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and recipe.context > positions:
-        raise InputError(f"training.context: {recipe.context} tokens; allowed are the model's {positions} positions")
-    leaked = task.leakage(model, config.vocab_size)
-    if leaked > LEAKAGE:
-        raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
-    announce(model, task, windows["train"], recipe)
-    progress = train(model, task, windows["train"], windows["validation"], recipe, store)
+    require_positions(model, recipe.context)
+    probe(model, task)
+    recipe = recipe.for_windows(len(windows["train"]))
+    micro = MicroBatch(min(recipe.micro_batch, recipe.batch), store.folder.parent / "memory.json", memory_key(recipe))
+    announce(model, task, windows["train"], recipe, micro)
+    progress = train(model, task, windows["train"], windows["validation"], recipe, store, micro)
     logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)
+    if progress.best_step == 0:
+        logger.warning("no step was better on the validation split than what it began with, which is kept")
     return {
         "steps": progress.step,
         "best_step": progress.best_step,
         "validation_loss": progress.best_loss,
         "tokens": progress.tokens,
     }
+
+
+def memory_key(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe decides the memory of one window."""
+    return {key: getattr(recipe, key) for key in ("context", "precision", "gradient_checkpointing")}
+
+
+def require_positions(model: torch.nn.Module, context: int) -> None:
+    """Raise InputError for windows longer than the model has positions."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions and context > positions - first_position(model):
+        allowed = positions - first_position(model)
+        raise InputError(f"training.context: {context} tokens; allowed are the model's {allowed} positions")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,15 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from kalam.files.errors import InputError
 from kalam.training.checkpoints import CheckpointFolder, save_tensors
+from kalam.training.memory import MicroBatch
 from kalam.training.recipe import Recipe
+from kalam.training.task import Batch, Task, batch_to
 
 logger = logging.getLogger(__name__)
+
+TRAINING, VALIDATION = 0, 1  # streams of draws
 
 
 class Preempted(SystemExit):
@@ -48,20 +52,34 @@ class Progress:
         return self.evaluated < self.step and (self.step % recipe.evaluate_every == 0 or self.step == recipe.steps)
 
 
+class Objective(torch.nn.Module):
+    """A model and its task as one module, from a batch to the summed loss and the number of labels."""
+
+    def __init__(self, model: torch.nn.Module, task: Task):
+        super().__init__()
+        self.model, self.task = model, task
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.task.loss(self.model, batch)
+
+
 def train(
     model: torch.nn.Module,
-    task: ModuleType,
+    task: Task,
     training: Sequence[dict[str, np.ndarray]],
     validation: Sequence[dict[str, np.ndarray]],
     recipe: Recipe,
     checkpoints: CheckpointFolder,
+    micro: MicroBatch | None = None,
 ) -> Progress:
     """Train the model's trainable parameters; on return they are the best ones on validation.
 
     `training` and `validation` are windows that `task.collate` makes a batch of. Resumes from the
-    folder's last valid checkpoint. Raises Preempted (exit status 143) after SIGTERM, with a
-    checkpoint written, and FloatingPointError for a loss or a gradient that is no number.
+    folder's last valid checkpoint. Where memory runs out, `micro` halves and the step is repeated.
+    Raises Preempted (exit status 143) after SIGTERM, with a checkpoint written, and
+    FloatingPointError for a loss or a gradient that is no number.
     """
+    micro = micro or MicroBatch(recipe.micro_batch)
     accelerator = Accelerator(mixed_precision=mixed_precision(recipe.precision))
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(
@@ -71,8 +89,9 @@ def train(
         ],
         lr=recipe.learning_rate,
         betas=(0.9, recipe.beta2),
+        fused=True,
     )
-    model, optimiser = accelerator.prepare(model, optimiser)
+    objective, optimiser = accelerator.prepare(Objective(model, task), optimiser)
     torch.manual_seed(recipe.seed)
     progress = resume(checkpoints, parameters, optimiser, accelerator) or Progress()
     checkpoints.truncate_history(progress.step, progress.evaluated)
@@ -80,7 +99,7 @@ def train(
     with told_to_stop() as stop, tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=None) as bar:
         while True:
             if progress.evaluation_due(recipe):
-                loss = evaluate(accelerator, model, task, validation, recipe.micro_batch, stop)
+                loss = evaluate(accelerator, objective, validation, recipe.seed, micro, stop)
                 if loss is not None:
                     judge(loss, progress, parameters, checkpoints)
             stopping = stop()  # asked once: a signal between saving and leaving would lose the steps
@@ -90,7 +109,7 @@ def train(
                 raise Preempted(progress.step)
             if progress.over(recipe):
                 break
-            row = optimiser_step(accelerator, model, optimiser, task, training, recipe, progress)
+            row = optimiser_step(accelerator, objective, optimiser, training, recipe, progress, micro)
             checkpoints.append_history(row)
             bar.update()
             bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{progress.best_loss:.4f}")
@@ -100,26 +119,25 @@ def train(
     return progress
 
 
-def optimiser_step(accelerator, model, optimiser, task, training, recipe: Recipe, progress: Progress) -> dict[str, Any]:
-    """One update from one batch, accumulated over micro-batches; the loss is the mean over its tokens."""
-    model.train()
+def optimiser_step(
+    accelerator, objective, optimiser, training, recipe: Recipe, progress: Progress, micro: MicroBatch
+) -> dict[str, Any]:
+    """One update from one batch, accumulated over micro-batches; the loss is the mean over its labels."""
+    objective.train()
     rate = recipe.rate(progress.step)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    windows = [training[i] for i in batch_indices(progress.step, recipe.batch, len(training), recipe.seed)]
-    batches = list(micro_batches(task, windows, recipe.micro_batch))
-    count = sum(int(task.count(batch)) for batch in batches)
-    total = 0.0
-    for batch in batches:
-        with accelerator.autocast():
-            loss, _ = task.loss(model, task.batch_to(batch, accelerator.device))
-        accelerator.backward(loss / max(count, 1))
-        total += loss.item()
-    norm = accelerator.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+    positions = range(progress.step * recipe.batch, (progress.step + 1) * recipe.batch)
+    examples = [training[i] for i in shuffled(positions, len(training), recipe.seed)]
+    draws = [(recipe.seed, TRAINING, position) for position in positions]
+    total, count = micro.fit(lambda size: gradient(accelerator, objective, optimiser, examples, draws, size))
+    norm = accelerator.clip_grad_norm_(objective.parameters(), recipe.gradient_clip)
     # A gradient scaler skips the step of a gradient that overflowed; without one it would spoil the weights.
     require_finite("loss", total, progress.step)
     if accelerator.scaler is None:
         require_finite("norm of the gradient", float(norm), progress.step)
+    if progress.step == 1:  # at step 0 LoRA's first matrix has none, since its second is zero
+        require_gradients(objective)
     optimiser.step()
     optimiser.zero_grad()
     progress.step += 1
@@ -127,24 +145,44 @@ def optimiser_step(accelerator, model, optimiser, task, training, recipe: Recipe
     return {
         "step": progress.step,
         "tokens": progress.tokens,
-        "loss": total / max(count, 1),
+        "loss": total / count,
         "learning_rate": rate,
         "gradient_norm": float(norm),
     }
 
 
-def evaluate(accelerator, model, task, windows, micro_batch: int, stop: Callable[[], bool]) -> float | None:
-    """Mean negative log-likelihood per token in nats over all windows; None when told to stop on the way."""
-    model.eval()
-    total, count = 0.0, 0
-    with torch.no_grad():
-        for batch in micro_batches(task, windows, micro_batch):
+def gradient(accelerator, objective, optimiser, examples, draws, size: int) -> tuple[float, int]:
+    """Accumulate the gradient of a batch, `size` windows at a time; the summed loss and the number of labels."""
+    optimiser.zero_grad()
+    task = objective.task
+    batches = list(micro_batches(task, examples, draws, size))
+    count = sum(task.count(batch) for batch in batches)
+    if not count:
+        raise InputError("a batch without a label: there is nothing to learn from it")
+    total = 0.0
+    for batch in batches:
+        loss, _ = objective(batch_to(batch, accelerator.device))
+        accelerator.backward(loss / count)
+        total += loss.item()
+    return total, count
+
+
+def evaluate(accelerator, objective, windows, seed: int, micro: MicroBatch, stop: Callable[[], bool]) -> float | None:
+    """Mean negative log-likelihood per label in nats over all windows; None when told to stop on the way."""
+    objective.eval()
+    draws = [(seed, VALIDATION, position) for position in range(len(windows))]
+
+    def whole(size: int) -> float | None:
+        total, count = 0.0, 0
+        for batch in micro_batches(objective.task, windows, draws, size):
             if stop():
                 return None
-            with accelerator.autocast():
-                loss, tokens = task.loss(model, task.batch_to(batch, accelerator.device))
-            total, count = total + loss.item(), count + int(tokens)
-    return total / max(count, 1)
+            loss, labels = objective(batch_to(batch, accelerator.device))
+            total, count = total + loss.item(), count + int(labels)
+        return total / max(count, 1)
+
+    with torch.no_grad():
+        return micro.fit(whole)
 
 
 def judge(loss: float, progress: Progress, parameters, checkpoints: CheckpointFolder) -> None:
@@ -166,18 +204,27 @@ def require_finite(name: str, value: float, step: int) -> None:
         raise FloatingPointError(f"step {step}: the {name} is {value}; lower the learning rate or raise the precision")
 
 
-def batch_indices(step: int, batch: int, count: int, seed: int) -> list[int]:
-    """The windows of one step: epoch after epoch of seeded permutations, a pure function of the step."""
-    positions = range(step * batch, (step + 1) * batch)
+def require_gradients(objective: Objective) -> None:
+    """Raise InputError for trainable weights that the loss does not depend on; name those with a gradient of 0."""
+    trainable = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
+    if cut_off := [name for name, p in trainable.items() if p.grad is None]:
+        raise InputError(f"no gradient reaches {len(cut_off)} of {len(trainable)} trainable weights: {cut_off[0]}")
+    if still := [name for name, p in trainable.items() if not p.grad.any()]:
+        logger.warning("the gradient of %d trainable weights is 0: %s", len(still), still[0])
+
+
+def shuffled(positions: Sequence[int], count: int, seed: int) -> list[int]:
+    """The windows at some positions of all that is read: epoch after epoch of seeded permutations of `count`."""
     orders = {
         epoch: np.random.default_rng([seed, epoch]).permutation(count) for epoch in {p // count for p in positions}
     }
     return [int(orders[p // count][p % count]) for p in positions]
 
 
-def micro_batches(task, windows, size: int) -> Iterator[dict[str, torch.Tensor]]:
+def micro_batches(task: Task, windows, draws, size: int) -> Iterator[Batch]:
     for begin in range(0, len(windows), size):
-        yield task.collate([windows[i] for i in range(begin, min(begin + size, len(windows)))])
+        here = range(begin, min(begin + size, len(windows)))
+        yield task.collate([windows[i] for i in here], [draws[i] for i in here])
 
 
 def mixed_precision(precision: str) -> str:
@@ -213,7 +260,7 @@ def resume(checkpoints: CheckpointFolder, parameters, optimiser, accelerator) ->
         for key in ("step", "exp_avg", "exp_avg_sq"):
             value = tensors.get(f"optimiser/{key}/{name}")
             if value is not None:
-                optimiser.state[p][key] = value if key == "step" else value.to(p.device)
+                optimiser.state[p][key] = value.to(p.device)
     torch.set_rng_state(tensors["random/cpu"])
     if torch.cuda.is_available() and "random/cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random/cuda"])

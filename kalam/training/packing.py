@@ -13,48 +13,55 @@ IGNORED = -100
 class TokenStream:
     """Documents end to end.
 
-    tokens: int32 [n], starts: int64 [documents], the index of each document's first token.
+    tokens: int32 [n], starts: int64 [documents], the index of each document's first token;
+    word_starts: bool [n], which tokens begin a word, for tasks that ask.
     """
 
     tokens: np.ndarray
     starts: np.ndarray
+    word_starts: np.ndarray | None = None
 
     @classmethod
-    def of(cls, documents: Sequence[Sequence[int]]) -> "TokenStream":
+    def of(
+        cls, documents: Sequence[Sequence[int]], word_starts: Sequence[Sequence[bool]] | None = None
+    ) -> "TokenStream":
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
         tokens = np.fromiter((token for document in documents for token in document), dtype=np.int32)
-        return cls(tokens, np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64))
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        words = None if word_starts is None else np.fromiter((w for some in word_starts for w in some), dtype=bool)
+        return cls(tokens, starts, words)
 
     def save(self, path: str | Path) -> None:
-        """Write both arrays to one safetensors file, atomically."""
+        """Write the arrays to one safetensors file, atomically."""
         from safetensors.numpy import save
 
         from kalam.files.atomic import atomic_write
 
         with atomic_write(path, "wb") as handle:
-            handle.write(save({"tokens": self.tokens, "starts": self.starts}))
+            handle.write(save({name: array for name, array in vars(self).items() if array is not None}))
 
     @classmethod
     def load(cls, path: str | Path) -> "TokenStream":
         from safetensors.numpy import load_file
 
-        arrays = load_file(path)
-        return cls(arrays["tokens"], arrays["starts"])
+        return cls(**load_file(path))
 
 
 class PackedWindows:
-    """Windows of `context` tokens over a stream; every token but a document's first is predicted once.
+    """Windows of `context` tokens over a stream; every token is in one, none but the last window is padded.
 
-    Window i reads tokens [i * context, (i + 1) * context) and predicts the ones after them,
-    so a document that crosses a border loses context there but no token.
+    Window i reads tokens [i * context, (i + 1) * context); its labels are the tokens `lookahead`
+    behind them, within their document. A document that crosses a border loses context there but no
+    token, and with a lookahead of 1 every token but a document's first is predicted once.
     """
 
-    def __init__(self, stream: TokenStream, context: int, pad: int = 0):
-        self.tokens, self.context, self.pad = stream.tokens, context, pad
+    def __init__(self, stream: TokenStream, context: int, pad: int = 0, lookahead: int = 1):
+        self.tokens, self.word_starts = stream.tokens, stream.word_starts
+        self.context, self.pad, self.lookahead = context, pad, lookahead
         lengths = np.diff(np.append(stream.starts, len(stream.tokens)))
         self.document = np.repeat(np.arange(len(stream.starts)), lengths)
-        # The last token has nothing after it to predict: it opens no window of its own.
-        self.count = max(1, -(-(len(self.tokens) - 1) // context))
+        # What has nothing behind it to predict opens no window of its own.
+        self.count = max(1, -(-(len(self.tokens) - lookahead) // context))
 
     def __len__(self) -> int:
         return self.count
@@ -62,10 +69,14 @@ class PackedWindows:
     @property
     def targets(self) -> int:
         """How many tokens are predicted in all."""
-        return int((self.document[1:] == self.document[:-1]).sum())
+        ahead = self.lookahead
+        return int((self.document[ahead:] == self.document[: len(self.document) - ahead]).sum())
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """One window: input_ids, labels (shifted already), position_ids, document; each int64 [context]."""
+        """One window: input_ids, labels (shifted already), position_ids, document; each int64 [context].
+
+        Of a stream that knows them also word_starts.
+        """
         begin = index * self.context
         here = slice(begin, begin + self.context)
         size = len(self.tokens[here])
@@ -80,26 +91,34 @@ class PackedWindows:
         window["document"][:size] = document
         first = np.maximum.accumulate(np.where(np.diff(document, prepend=-1) != 0, np.arange(size), 0))
         window["position_ids"][:size] = np.arange(size) - first
-        following = self.tokens[begin + 1 : begin + self.context + 1]
-        same = self.document[begin + 1 : begin + self.context + 1] == document[: len(following)]
+        ahead = slice(begin + self.lookahead, begin + self.lookahead + self.context)
+        following = self.tokens[ahead]
+        same = self.document[ahead] == document[: len(following)]
         window["labels"][: len(following)] = np.where(same, following, IGNORED)
+        if self.word_starts is not None:
+            window["word_starts"] = np.ones(self.context, dtype=np.int64)
+            window["word_starts"][:size] = self.word_starts[here]
         return window
 
 
-def block_causal_mask(document, window: int | None = None, dtype=None):
+def block_mask(document, causal: bool = True, window: int | None = None, dtype=None):
     """A float mask [batch, 1, context, context]: 0 where a position may look, the lowest float elsewhere.
 
-    A position looks at itself and at earlier ones of its document, `window` of them at most. In this
-    additive form every architecture honours it (XGLM reads neither a boolean mask nor block borders
-    in position_ids). `document` is an int64 tensor [batch, context], `dtype` float32 by default.
+    A position looks at positions of its own document, only at itself and earlier ones where
+    `causal`. A `window` is as transformers counts it: the position itself and those before it where
+    causal, else so many on either side. In this additive form every architecture honours it (XGLM
+    reads neither a boolean mask nor block borders in position_ids).
+    `document` is an int64 tensor [batch, context], `dtype` float32 by default.
     """
     import torch
 
-    context = document.shape[1]
-    causal = torch.ones(context, context, dtype=torch.bool, device=document.device).tril()
+    position = torch.arange(document.shape[1], device=document.device)
+    back = position[:, None] - position[None, :]
+    allowed = document[:, :, None] == document[:, None, :]
+    if causal:
+        allowed = allowed & (back >= 0)
     if window:
-        causal = causal.triu(1 - window)
-    allowed = (document[:, :, None] == document[:, None, :]) & causal
+        allowed = allowed & (back.abs() < window + (not causal))
     dtype = dtype or torch.float32
     mask = torch.zeros(allowed.shape, dtype=dtype, device=document.device)
     return mask.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]

@@ -2,12 +2,14 @@
 
 import logging
 import time
-from types import ModuleType
 
 import torch
 
+from kalam.training.head import LARGE
+from kalam.training.memory import MicroBatch
 from kalam.training.packing import PackedWindows
 from kalam.training.recipe import Recipe
+from kalam.training.task import Task, batch_to
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ LOGITS_BYTES = 12
 LAYER_BYTES = 68
 
 
-def announce(model: torch.nn.Module, task: ModuleType, training: PackedWindows, recipe: Recipe) -> None:
+def announce(model: torch.nn.Module, task: Task, training: PackedWindows, recipe: Recipe, micro: MicroBatch) -> None:
     """Log the plan; the time comes from one micro-batch forward and backward, which changes nothing."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     per_epoch = training.targets
@@ -33,27 +35,28 @@ def announce(model: torch.nn.Module, task: ModuleType, training: PackedWindows, 
         per_epoch,
     )
     logger.info("plan: %d parameters, %d trainable (%.2f %%)", *_parameters(model, trainable))
-    logger.info("plan: about %.2f GB of memory", memory(model, recipe) / 1e9)
-    seconds = micro_batch_seconds(model, task, training, recipe)
-    passes = recipe.steps * recipe.batch / recipe.micro_batch
-    logger.info("plan: about %.0f s at %.2f s a micro-batch", seconds * passes, seconds)
+    logger.info("plan: about %.2f GB of memory", memory(model, recipe, micro.size) / 1e9)
+    seconds = micro.fit(lambda size: micro_batch_seconds(model, task, training, size))
+    passes = recipe.steps * recipe.batch / micro.size
+    logger.info("plan: about %.0f s at %.2f s a micro-batch of %d", seconds * passes, seconds, micro.size)
 
 
-def memory(model: torch.nn.Module, recipe: Recipe) -> float:
+def memory(model: torch.nn.Module, recipe: Recipe, micro_batch: int) -> float:
     """Estimated bytes at the peak: weights, AdamW (gradient and two moments in fp32), activations, logits."""
     config = model.config.get_text_config()
     weights = sum(p.nbytes for p in model.parameters())
     optimiser = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
-    tokens = recipe.micro_batch * recipe.context
+    tokens = micro_batch * recipe.context
     hidden, layers = config.hidden_size, config.num_hidden_layers
     kept = 4 * layers + LAYER_BYTES if recipe.gradient_checkpointing else LAYER_BYTES * layers
-    return weights + optimiser + tokens * (hidden * kept + LOGITS_BYTES * config.vocab_size)
+    logits = min(tokens * config.vocab_size, LARGE)
+    return weights + optimiser + tokens * hidden * kept + LOGITS_BYTES * logits
 
 
-def micro_batch_seconds(model: torch.nn.Module, task: ModuleType, training: PackedWindows, recipe: Recipe) -> float:
+def micro_batch_seconds(model: torch.nn.Module, task: Task, training: PackedWindows, size: int) -> float:
     """Seconds of one forward and backward pass; gradients and random states are left as they were."""
     device = next(model.parameters()).device
-    batch = task.batch_to(task.collate([training[0]] * recipe.micro_batch), device)
+    batch = batch_to(task.collate([training[0]] * size, [(0,)] * size), device)
     model.train()
     with torch.random.fork_rng():
         for _ in range(2):  # the first pass also loads kernels

@@ -1,7 +1,6 @@
 """A base model from scratch: an architecture trained on the project's own text."""
 
 import shutil
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ if TYPE_CHECKING:
 def pretrain(
     tokens: dict[str, str],
     tokenizer: str | Path,
-    task: str,
+    task: dict[str, Any],
     architecture: dict[str, Any],
-    recipe: Recipe,
+    recipe: Recipe | None,
+    seed: int,
     code: str,
     checkpoints: str | Path,
     results: str | Path,
@@ -26,8 +26,9 @@ def pretrain(
     """Train every weight of a scratch model and leave it in `results`, in the hub's layout.
 
     `tokens` names the token streams `train` and `validation`; `tokenizer` is the folder of the
-    tokenizer they were made with; `task` is a module of kalam.tasks. The weights are the best ones
-    on validation.
+    tokenizer they were made with; `task` has the name of a module of kalam.tasks and its settings.
+    The weights are the best ones on validation; without a recipe they are the random ones that
+    another training begins with.
     """
     identity = {
         "kind": "scratch",
@@ -35,7 +36,8 @@ def pretrain(
         "tokens": {split: digest_file(path) for split, path in tokens.items()},
         "tokenizer": digest_file(Path(tokenizer) / "tokenizer.json"),
         "architecture": architecture,
-        "recipe": recipe.identity(),
+        "recipe": recipe and recipe.identity(),
+        "seed": seed,
         "code": code,
     }
 
@@ -44,15 +46,20 @@ def pretrain(
         from kalam.models.scratch import initialise, save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
+        from kalam.training.task import make_task
 
         trained_with = load_tokenizer(tokenizer)
-        model = initialise(architecture, trained_with, recipe.seed).to(device())
-        if recipe.gradient_checkpointing:
-            model.activation_checkpointing_enable({"use_reentrant": False})
-        outcome = fit(model, import_module(f"kalam.tasks.{task}"), tokens, trained_with.pad_token_id, recipe, store)
+        chosen = make_task(task, trained_with)
+        model = initialise(architecture, trained_with, seed, chosen.model_class).to(device())
+        outcome: dict[str, Any] = {"steps": 0}
+        if recipe:
+            if recipe.gradient_checkpointing:
+                model.activation_checkpointing_enable({"use_reentrant": False})
+            outcome = fit(model, chosen, tokens, recipe, store)
 
         def write(target: Path) -> None:
             save(model, trained_with, target)
+            store.history.touch()
             shutil.copyfile(store.history, target / "history.jsonl")
 
         return write, outcome

@@ -1,7 +1,7 @@
 """What a training does, in numbers; the part of a run that decides its result."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 # These change how long a training takes and what it needs, never what comes out.
@@ -13,8 +13,9 @@ class Recipe:
     """The `training` section of the configuration, and the seed; the schema documents each field."""
 
     seed: int
-    steps: int
     learning_rate: float
+    steps: int | None = None
+    epochs: float | None = None
     context: int = 512
     batch: int = 4
     micro_batch: int = 1
@@ -35,9 +36,16 @@ class Recipe:
         names = {field.name for field in fields(cls)}
         return cls(seed=seed, **{key: value for key, value in section.items() if key in names})
 
+    def for_windows(self, count: int) -> "Recipe":
+        """The recipe in steps, where it is in epochs, for that many windows."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=math.ceil(self.epochs * count / self.batch), epochs=None)
+
     def identity(self) -> dict[str, Any]:
         """The fields that decide the result, for the fingerprint."""
-        return {key: value for key, value in asdict(self).items() if key not in WITHOUT_EFFECT}
+        deciding = {key: value for key, value in asdict(self).items() if key not in WITHOUT_EFFECT}
+        return {key: value for key, value in deciding.items() if value is not None}
 
     def rate(self, step: int) -> float:
         """The learning rate of step 0, 1, ..., steps - 1: linear warm-up, then the schedule."""

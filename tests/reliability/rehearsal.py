@@ -84,6 +84,7 @@ def train(project: Path, folder: Path) -> None:
         task=identity["task"],
         architecture=identity["architecture"],
         recipe=Recipe(**recipe),
+        seed=identity["seed"],
         code=identity["code"],
         checkpoints=folder / "checkpoints",
         results=folder / "results",

@@ -38,6 +38,13 @@ SHAPES = {
 }
 
 
+MASKED_SHAPES = {
+    "xlm-roberta": {"pad_token_id": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "bert": {"pad_token_id": 0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "modernbert": {"pad_token_id": 0, "local_attention": 8, "global_attn_every_n_layers": 2},
+}
+
+
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     return TEXTS
@@ -78,6 +85,38 @@ def model_folder(tokenizer, tiny, tmp_path_factory) -> Callable:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def unigram():
+    """A Unigram tokenizer of the texts, with a mask."""
+    from kalam.text.tokens import train_tokenizer
+
+    return train_tokenizer(TEXTS * 4, 120, "unigram")
+
+
+@pytest.fixture(scope="session")
+def masked_model() -> Callable:
+    """A masked model of a shape with random weights, in evaluation mode."""
+    import torch
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    def make(shape: str = "xlm-roberta", vocabulary: int = 90):
+        torch.manual_seed(0)
+        config = AutoConfig.for_model(
+            shape, **HEADS, vocab_size=vocabulary, max_position_embeddings=128, **MASKED_SHAPES[shape]
+        )
+        return AutoModelForMaskedLM.from_config(config, dtype=torch.float32).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def causal(tokenizer):
+    """The causal task."""
+    from kalam.tasks.causal import Task
+
+    return Task(tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,10 +12,19 @@ from bitsandbytes.nn import Linear4bit
 from kalam.files.errors import InputError
 from kalam.models import adapters
 from kalam.models.adapters import add_lora, load_adapted, load_base
-from kalam.tasks import causal
+from kalam.tasks.causal import Task
 from kalam.training.packing import PackedWindows
 
-LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"}
+CAUSAL = Task(SimpleNamespace(pad_token_id=0))
+LORA = {
+    "rank": 4,
+    "alpha": 8,
+    "dropout": 0.0,
+    "targets": "all-linear",
+    "rslora": False,
+    "dora": False,
+    "initialisation": "kaiming",
+}
 WIDE = {"hidden_size": 64, "intermediate_size": 128}
 
 
@@ -26,7 +36,7 @@ def folder(model_folder):
 @pytest.fixture(scope="module")
 def batch(stream):
     windows = PackedWindows(stream, 16)
-    return causal.collate([windows[0], windows[1]])
+    return CAUSAL.collate([windows[0], windows[1]], [])
 
 
 def trained(model, batch, steps: int = 3):
@@ -34,7 +44,7 @@ def trained(model, batch, steps: int = 3):
     optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     for _ in range(steps):
         optimiser.zero_grad()
-        loss, count = causal.loss(model.train(), batch)
+        loss, count = CAUSAL.loss(model.train(), batch)
         (loss / count).backward()
         optimiser.step()
     return model.eval()
@@ -43,17 +53,17 @@ def trained(model, batch, steps: int = 3):
 def gradient(model, batch) -> torch.Tensor:
     """The gradient of the loss by every trainable weight, in one vector."""
     model.zero_grad()
-    loss, _ = causal.loss(model.train(), batch)
+    loss, _ = CAUSAL.loss(model.train(), batch)
     loss.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
 
 
 def moved_by_an_evaluation(folder, batch) -> float:
     """How far, relatively, an evaluation forward moves the gradients of an adapter on NF4 weights."""
-    model = trained(add_lora(load_base(folder, "nf4"), LORA, 0, False), batch)
+    model = trained(add_lora(load_base({"folder": folder}, "nf4"), LORA, 0, False), batch)
     before = gradient(model, batch)
     with torch.no_grad():
-        causal.logits(model.eval(), batch)
+        CAUSAL.logits(model.eval(), batch)
     return float((gradient(model, batch) - before).norm() / before.norm())
 
 
@@ -68,7 +78,7 @@ def test_without_the_guard_it_does_where_the_processor_has_the_trap(folder, batc
 
 @pytest.mark.parametrize("shape", ["llama", "qwen2", "gemma3", "xglm"])
 def test_only_the_adapter_is_trainable_and_on_every_linear_layer_but_the_head(model_folder, batch, shape):
-    model = add_lora(load_base(model_folder(shape), "nf4"), LORA, 0, False)
+    model = add_lora(load_base({"folder": model_folder(shape)}, "nf4"), LORA, 0, False)
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trainable
     assert all(".lora_A." in name or ".lora_B." in name for name in trainable)
@@ -82,37 +92,37 @@ def test_only_the_adapter_is_trainable_and_on_every_linear_layer_but_the_head(mo
 
 
 def test_the_quantised_weights_are_nf4_and_near_the_whole_ones(folder, batch):
-    whole, quantised = load_base(folder), load_base(folder, "nf4")
+    whole, quantised = load_base({"folder": folder}), load_base({"folder": folder}, "nf4")
     layer = quantised.model.layers[0].mlp.up_proj
     assert (layer.weight.quant_type, layer.weight.compress_statistics) == ("nf4", True)
     with torch.no_grad():
-        difference = causal.logits(quantised, batch) - causal.logits(whole, batch)
+        difference = CAUSAL.logits(quantised, batch) - CAUSAL.logits(whole, batch)
     assert 0 < difference.abs().max() < 0.1
     assert not whole.training
     assert not any(p.requires_grad for p in whole.parameters())
 
 
 def test_a_fresh_adapter_changes_nothing_and_its_seed_decides_it(folder, batch):
-    base = load_base(folder)
+    base = load_base({"folder": folder})
     with torch.no_grad():
-        before = causal.logits(base, batch)
+        before = CAUSAL.logits(base, batch)
     models = [add_lora(copy.deepcopy(base), LORA, seed, False) for seed in (1, 1, 2)]
     first, same, other = (torch.cat([p.flatten() for n, p in m.named_parameters() if "lora_A" in n]) for m in models)
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
     with torch.no_grad():
-        assert torch.equal(causal.logits(models[0].eval(), batch), before)
+        assert torch.equal(CAUSAL.logits(models[0].eval(), batch), before)
 
 
 @pytest.mark.parametrize("quantisation", ["nf4", "none"])
 def test_a_trained_adapter_comes_back_from_its_folder(folder, batch, tmp_path, quantisation):
-    model = trained(add_lora(load_base(folder, quantisation), LORA, 0, False), batch)
-    model.save_pretrained(tmp_path)
+    model = trained(add_lora(load_base({"folder": folder}, quantisation), LORA, 0, False), batch)
+    model.save_pretrained(tmp_path / "adapter")
     loaded = load_adapted({"folder": folder, "remote_code": False}, tmp_path, quantisation)
     with torch.no_grad():
-        expected, found = causal.logits(model, batch), causal.logits(loaded, batch)
+        expected, found = CAUSAL.logits(model, batch), CAUSAL.logits(loaded, batch)
         with loaded.disable_adapter():
-            base = causal.logits(loaded, batch)
+            base = CAUSAL.logits(loaded, batch)
     assert torch.allclose(found, expected, atol=1e-6)
     assert (base - expected).abs().max() > 1e-3
     assert not loaded.training
@@ -122,7 +132,7 @@ def test_a_trained_adapter_comes_back_from_its_folder(folder, batch, tmp_path, q
 def test_gradient_checkpointing_is_on_where_it_is_asked_for_and_changes_nothing(folder, batch, quantisation):
     gradients = []
     for asked in (True, False):
-        model = add_lora(load_base(folder, quantisation), LORA | {"dropout": 0.3}, 0, asked)
+        model = add_lora(load_base({"folder": folder}, quantisation), LORA | {"dropout": 0.3}, 0, asked)
         layers = [m for m in model.modules() if hasattr(m, "gradient_checkpointing")]
         assert any(layer.gradient_checkpointing for layer in layers) == asked
         torch.manual_seed(1)
@@ -132,22 +142,22 @@ def test_gradient_checkpointing_is_on_where_it_is_asked_for_and_changes_nothing(
 
 
 def test_a_base_that_is_not_quantised_keeps_its_precision(folder):
-    model = add_lora(load_base(folder, "none", "bf16"), LORA, 0, False)
+    model = add_lora(load_base({"folder": folder}, "none", "bf16"), LORA, 0, False)
     dtypes = {(p.requires_grad, p.dtype) for p in model.parameters()}
     assert dtypes == {(True, torch.float32), (False, torch.bfloat16)}
 
 
 @pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["v_proj", "q_proj"]])
 def test_named_targets_are_taken_and_written_in_one_order(folder, tmp_path, targets):
-    model = add_lora(load_base(folder), LORA | {"targets": targets}, 0, False)
+    model = add_lora(load_base({"folder": folder}), LORA | {"targets": targets}, 0, False)
     layers = {name.split(".lora_")[0].split(".")[-1] for name, p in model.named_parameters() if p.requires_grad}
     assert layers == {"q_proj", "v_proj"}
-    model.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] == ["q_proj", "v_proj"]
+    model.save_pretrained(tmp_path / "adapter")
+    assert json.loads((tmp_path / "adapter/adapter_config.json").read_text())["target_modules"] == ["q_proj", "v_proj"]
 
 
 def test_one_target_may_be_a_name_without_a_list(folder):
-    model = add_lora(load_base(folder), LORA | {"targets": "q_proj"}, 0, False)
+    model = add_lora(load_base({"folder": folder}), LORA | {"targets": "q_proj"}, 0, False)
     assert model.peft_config["default"].target_modules == ["q_proj"]
 
 
@@ -156,12 +166,12 @@ def test_one_target_may_be_a_name_without_a_list(folder):
     [
         (["q_proj", "query"], "lora.targets: the model has no module named query"),
         ("proj", "lora.targets: the model has no module named proj"),
-        (["norm"], "lora.targets: Target module .* is not supported"),
+        (["norm"], "lora: Target module .* is not supported"),
     ],
 )
 def test_targets_that_cannot_be_are_refused_in_one_line(folder, targets, message):
     with pytest.raises(InputError, match=message) as error:
-        add_lora(load_base(folder), LORA | {"targets": targets}, 0, False)
+        add_lora(load_base({"folder": folder}), LORA | {"targets": targets}, 0, False)
     assert "\n" not in str(error.value)
 
 
@@ -170,9 +180,9 @@ def test_what_is_no_model_is_refused_in_one_line(folder, tmp_path):
     for content in (None, b"half", (folder / "model.safetensors").read_bytes()[:5000]):
         if content is not None:
             (tmp_path / "model.safetensors").write_bytes(content)
-        with pytest.raises(InputError, match="no causal model that can be loaded") as error:
-            load_base(tmp_path)
+        with pytest.raises(InputError, match="no CausalLM model that can be loaded") as error:
+            load_base({"folder": tmp_path})
         assert "\n" not in str(error.value)
     (tmp_path / "config.json").write_text('{"model_type": "no such thing"}')
-    with pytest.raises(InputError, match="no causal model that can be loaded"):
-        load_base(tmp_path)
+    with pytest.raises(InputError, match="no CausalLM model that can be loaded"):
+        load_base({"folder": tmp_path})

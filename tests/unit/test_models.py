@@ -48,7 +48,7 @@ def test_a_local_folder_is_linked_and_loads(source, tokenizer, tmp_path):
     ids = load_tokenizer(tmp_path / "model")("বৃষ্টি পড়ে")["input_ids"]
     assert ids == tokenizer("বৃষ্টি পড়ে")["input_ids"]
     with torch.no_grad():
-        logits = load_base(tmp_path / "model")(input_ids=torch.tensor([ids])).logits
+        logits = load_base({"folder": tmp_path / "model"})(input_ids=torch.tensor([ids])).logits
     assert logits.shape == (1, len(ids), len(tokenizer))
 
 
@@ -113,7 +113,7 @@ def test_what_was_fetched_before_is_there_without_the_hub(source, tmp_path):
     fetch(hub(), folder)
     meta = read_json(folder / "meta.json")
     assert (meta["repository"], meta["revision"], meta["remote_code"]) == ("someone/tiny", OLD, False)
-    load_base(folder)
+    load_base({"folder": folder})
 
 
 def test_another_revision_is_never_taken_for_the_one_asked_for(source, tmp_path):

@@ -1,7 +1,6 @@
 """Packed windows: every token predicted once, and no document seen by its neighbour."""
 
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,10 +87,10 @@ def test_nothing_to_predict_is_said_to_be_nothing():
 def test_the_mask_lets_a_position_look_at_the_last_ones_of_its_document(lengths, window):
     import torch
 
-    from kalam.training.packing import block_causal_mask
+    from kalam.training.packing import block_mask
 
     document = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
-    seen = block_causal_mask(document, window)[0, 0] == 0
+    seen = block_mask(document, window=window)[0, 0] == 0
     for here in range(document.shape[1]):
         first = max(sum(lengths[: document[0, here]]), here - (window or 10**6) + 1)
         assert seen[here].nonzero().flatten().tolist() == list(range(first, here + 1))
@@ -105,13 +104,11 @@ def documents():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_packed_documents_give_the_logits_of_separate_ones(tiny, documents, shape):
+def test_packed_documents_give_the_logits_of_separate_ones(tiny, causal, documents, shape):
     import torch
 
-    from kalam.tasks import causal
-
     model = tiny(shape)
-    batch = causal.collate([PackedWindows(TokenStream.of(documents), 64)[0]] * 2)
+    batch = causal.collate([PackedWindows(TokenStream.of(documents), 64)[0]] * 2, [])
     with torch.no_grad():
         together = causal.logits(model, batch)[1, : sum(map(len, documents))]
         apart = torch.cat([model(input_ids=torch.tensor([ids]), use_cache=False).logits[0] for ids in documents])
@@ -120,15 +117,13 @@ def test_packed_documents_give_the_logits_of_separate_ones(tiny, documents, shap
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_cut_document_gives_the_logits_of_its_parts(tiny, documents, shape):
+def test_a_cut_document_gives_the_logits_of_its_parts(tiny, causal, documents, shape):
     import torch
-
-    from kalam.tasks import causal
 
     model, windows = tiny(shape), PackedWindows(TokenStream.of([documents[3]]), 16)
     with torch.no_grad():
         for index in range(2):
-            together = causal.logits(model, causal.collate([windows[index]]))[0]
+            together = causal.logits(model, causal.collate([windows[index]], []))[0]
             part = documents[3][16 * index : 16 * index + 16]
             apart = model(input_ids=torch.tensor([part]), use_cache=False).logits[0]
             assert (together[: len(part)] - apart).abs().max() < 1e-5
@@ -136,23 +131,21 @@ def test_a_cut_document_gives_the_logits_of_its_parts(tiny, documents, shape):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_probe_finds_no_leak(tiny, shape, dtype):
+def test_the_probe_finds_no_leak(tiny, causal, shape, dtype):
     import torch
 
-    from kalam.tasks.causal import leakage
-    from kalam.training.engine import LEAKAGE
+    from kalam.training.probes import LEAKAGE, leakage
 
     model = tiny(shape).to(getattr(torch, dtype)).train()
-    assert leakage(model, model.config.vocab_size) < LEAKAGE
+    assert leakage(model, causal) < LEAKAGE
     assert model.training  # as it was
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, shape):
+def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, causal, shape):
     import torch
 
-    from kalam.tasks.causal import leakage
-    from kalam.training.engine import LEAKAGE
+    from kalam.training.probes import LEAKAGE, leakage
 
     class Deaf(torch.nn.Module):
         def __init__(self, model):
@@ -163,30 +156,29 @@ def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, shape):
             return self.model(input_ids=input_ids, use_cache=use_cache)
 
     model = tiny(shape)
-    assert leakage(Deaf(model), model.config.vocab_size) > 5 * LEAKAGE
+    assert leakage(Deaf(model), causal) > 5 * LEAKAGE
 
 
-def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, stream, tmp_path):
+def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, causal, stream, tmp_path):
     from kalam.files.errors import InputError
-    from kalam.tasks import causal
     from kalam.training.engine import fit
     from kalam.training.recipe import Recipe
 
     stream.save(tmp_path / "tokens")
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
     with pytest.raises(InputError, match=r"training\.context: 65 tokens; allowed are the model's 64 positions"):
-        fit(tiny(max_position_embeddings=64), causal, tokens, 0, Recipe(0, 1, 1e-3, context=65), None)
+        fit(tiny(max_position_embeddings=64), causal, tokens, Recipe(0, 1e-3, 1, context=65), None)
 
 
-def test_a_leaking_model_is_not_trained(tiny, stream, tmp_path):
+def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypatch):
     from kalam.files.errors import InputError
-    from kalam.tasks import causal
+    from kalam.training import probes
     from kalam.training.checkpoints import CheckpointFolder
     from kalam.training.engine import fit
     from kalam.training.recipe import Recipe
 
     stream.save(tmp_path / "tokens")
-    deaf = SimpleNamespace(**vars(causal) | {"leakage": lambda *_: 0.03})
+    monkeypatch.setattr(probes, "leakage", lambda *_: 0.03)
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
     with pytest.raises(InputError, match=r"llama: packed documents see one another \(logits move by 0\.03\)"):
-        fit(tiny(), deaf, tokens, 0, Recipe(0, 1, 1e-3, context=16), CheckpointFolder(tmp_path / "run"))
+        fit(tiny(), causal, tokens, Recipe(0, 1e-3, 1, context=16), CheckpointFolder(tmp_path / "run"))

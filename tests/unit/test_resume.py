@@ -11,7 +11,7 @@ import torch
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
-from kalam.tasks import causal
+from kalam.tasks.causal import Task
 from kalam.training import loop
 from kalam.training.checkpoints import KEPT, CheckpointFolder
 from kalam.training.handout import drop_checkpoints
@@ -45,27 +45,28 @@ def terminate():
     signal.raise_signal(signal.SIGTERM)
 
 
-def acting(act, at: int) -> SimpleNamespace:
+class Acting(Task):
     """The task, which does something in the middle of call `at` of its loss."""
-    calls = []
 
-    def loss(model, batch):
-        calls.append(None)
-        if len(calls) == at:
-            act()
-        return causal.loss(model, batch)
+    def __init__(self, act=None, at: int = 0):
+        super().__init__(SimpleNamespace(pad_token_id=0))
+        self.act, self.at, self.calls = act, at, 0
 
-    return SimpleNamespace(**vars(causal) | {"loss": loss})
+    def loss(self, model, batch):
+        self.calls += 1
+        if self.calls == self.at:
+            self.act()
+        return super().loss(model, batch)
 
 
 @pytest.fixture
 def go(tiny, windows, tmp_path):
     """Train in a folder as a new process would: fresh weights, other random state, other history of signals."""
 
-    def run(folder: str, task=causal, recipe=RECIPE) -> SimpleNamespace:
+    def run(folder: str, task=None, recipe=RECIPE) -> SimpleNamespace:
         torch.manual_seed(random.SystemRandom().getrandbits(32))
         model, store = tiny("xglm", dropout=0.2, attention_dropout=0.1), CheckpointFolder(tmp_path / folder)
-        progress = train(model, task, windows, windows, recipe, store)
+        progress = train(model, task or Acting(), windows, windows, recipe, store)
         best = store.best.read_bytes()
         return SimpleNamespace(
             progress=progress, weights=model.state_dict(), history=list(read_jsonl(store.history)), best=best
@@ -113,7 +114,7 @@ CALLS = {
 @pytest.mark.parametrize("act", [terminate, kill], ids=["told to stop", "killed"])
 def test_resuming_ends_with_the_same_bytes(go, whole, tmp_path, act, at):
     with pytest.raises((Preempted, Killed)) as end:
-        go("cut", acting(act, at))
+        go("cut", Acting(act, at))
     if act is terminate:
         assert end.value.code == 143
         assert steps_of(tmp_path / "cut")  # it saved
@@ -123,21 +124,21 @@ def test_resuming_ends_with_the_same_bytes(go, whole, tmp_path, act, at):
 def test_stopped_in_an_evaluation_then_killed_before_the_next_checkpoint(go, whole):
     recipe = Recipe(**vars(RECIPE) | {"save_every": 100})
     with pytest.raises(Preempted):
-        go("cut", acting(terminate, EVALUATION + STEP * 4 + 2), recipe)
+        go("cut", Acting(terminate, EVALUATION + STEP * 4 + 2), recipe)
     with pytest.raises(Killed):
-        go("cut", acting(kill, EVALUATION + STEP + 1), recipe)
+        go("cut", Acting(kill, EVALUATION + STEP + 1), recipe)
     require_equal(go("cut", recipe=recipe), whole)
 
 
 def test_stopped_again_and_again_it_gets_there(go, whole):
     for _ in range(3):
         with pytest.raises(Preempted):
-            go("cut", acting(terminate, EVALUATION + 1))
+            go("cut", Acting(terminate, EVALUATION + 1))
     require_equal(go("cut"), whole)
 
 
 def test_a_resumed_training_that_is_over_trains_no_step(go, whole):
-    require_equal(go("whole", acting(kill, EVALUATION + 1)), whole)
+    require_equal(go("whole", Acting(kill, EVALUATION + 1)), whole)
 
 
 def test_when_it_was_saved_does_not_count(go, whole):
@@ -164,7 +165,7 @@ def test_a_signal_at_any_moment_leaves_a_checkpoint_of_the_step_it_names(go, tmp
 def test_the_handlers_of_signals_are_put_back(go):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with pytest.raises(Preempted):
-        go("cut", acting(lambda: os.kill(os.getpid(), signal.SIGINT), 4))
+        go("cut", Acting(lambda: os.kill(os.getpid(), signal.SIGINT), 4))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
@@ -186,7 +187,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_newest_checkpoint_is_passed_over(go, whole, tmp_path, damage, caplog):
     with pytest.raises(Killed):
-        go("cut", acting(kill, 2 * EVALUATION + STEP * 7))
+        go("cut", Acting(kill, 2 * EVALUATION + STEP * 7))
     folder = tmp_path / "cut"
     assert steps_of(folder) == ["step-00000003.json", "step-00000006.json"]
     damage(folder / "step-00000006.safetensors")
@@ -198,7 +199,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(go, whole, tmp_path, damage,
 
 def test_with_every_checkpoint_damaged_it_starts_anew(go, whole, tmp_path):
     with pytest.raises(Killed):
-        go("cut", acting(kill, 2 * EVALUATION + STEP * 7))
+        go("cut", Acting(kill, 2 * EVALUATION + STEP * 7))
     for weights in (tmp_path / "cut").glob("step-*.safetensors"):
         flip(weights)
     require_equal(go("cut"), whole)
@@ -206,7 +207,7 @@ def test_with_every_checkpoint_damaged_it_starts_anew(go, whole, tmp_path):
 
 def test_a_line_of_the_history_cut_by_a_kill_is_made_again(go, whole, tmp_path):
     with pytest.raises(Killed):
-        go("cut", acting(kill, 2 * EVALUATION + STEP * 8))
+        go("cut", Acting(kill, 2 * EVALUATION + STEP * 8))
     history = tmp_path / "cut" / "history.jsonl"
     history.write_bytes(history.read_bytes()[:-9])
     require_equal(go("cut"), whole)

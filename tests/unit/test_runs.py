@@ -16,7 +16,15 @@ from kalam.training.runs import finished_or
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = {"seed": 1, "steps": 4, "learning_rate": 1e-2, "context": 16, "evaluate_every": 2, "save_every": 2}
-LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": "all-linear"}
+LORA = {
+    "rank": 4,
+    "alpha": 8,
+    "dropout": 0.1,
+    "targets": "all-linear",
+    "rslora": False,
+    "dora": False,
+    "initialisation": "kaiming",
+}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -141,7 +149,8 @@ def test_a_scratch_model_from_its_tokens_to_its_folder(tokenizer, tiny, shapes, 
         "tokens": tokens,
         "tokenizer": str(tmp_path / "tokenizer"),
         "architecture": shapes["llama"],
-        "task": "causal",
+        "seed": RECIPE["seed"],
+        "task": {"name": "causal"},
         "code": "1",
         "checkpoints": str(tmp_path / "checkpoints"),
         "results": str(tmp_path / "here"),
@@ -164,9 +173,9 @@ def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tok
     from kalam.training.adapt import adapt
 
     arguments = {
-        "base": {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False},
+        "base": {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False, "adapter": None},
         "tokens": tokens,
-        "task": "causal",
+        "task": {"name": "causal"},
         "lora": LORA,
         "quantisation": "nf4",
         "code": "1",

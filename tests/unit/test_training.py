@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalam.files.jsonl import read_jsonl
-from kalam.tasks import causal
+from kalam.tasks.causal import Task
 from kalam.training.checkpoints import CheckpointFolder
-from kalam.training.loop import batch_indices, train
+from kalam.training.loop import shuffled, train
 from kalam.training.packing import IGNORED
 from kalam.training.recipe import Recipe
 
+CAUSAL = Task(SimpleNamespace(pad_token_id=0))
 RECIPE = {
     "seed": 5,
     "steps": 10,
@@ -34,7 +35,7 @@ RECIPE = {
 def trained(windows, tmp_path):
     """A model trained by the loop: progress, the rows of its steps and those of its evaluations."""
 
-    def run(model, task=causal, training=windows, validation=windows, **changes):
+    def run(model, task=CAUSAL, training=windows, validation=windows, **changes):
         store = CheckpointFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
         progress = train(model, task, training, validation, Recipe(**RECIPE | changes), store)
         rows = list(read_jsonl(store.history))
@@ -42,6 +43,11 @@ def trained(windows, tmp_path):
         return SimpleNamespace(progress=progress, steps=steps, evaluations=[row for row in rows if row not in steps])
 
     return run
+
+
+def batch_indices(step: int, batch: int, count: int, seed: int) -> list[int]:
+    """The windows of one step."""
+    return shuffled(range(step * batch, (step + 1) * batch), count, seed)
 
 
 def losses(run) -> list[float]:
@@ -120,10 +126,11 @@ def test_after_the_trainer_s_steps_the_weights_are_adamw_s(tiny, trained):
             {"params": [p for p in reference.parameters() if p.ndim == 1], "weight_decay": 0.0},
         ],
         lr=1e-2,
+        fused=True,
     )
     for step in range(3):
-        batch = causal.collate([training[i] for i in batch_indices(step, 4, 4, RECIPE["seed"])])
-        total, count = causal.loss(reference.train(), batch)
+        batch = CAUSAL.collate([training[i] for i in batch_indices(step, 4, 4, RECIPE["seed"])], [])
+        total, count = CAUSAL.loss(reference.train(), batch)
         (total / count).backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -167,15 +174,14 @@ def test_epochs_and_seeds_shuffle_anew():
 
 def test_it_stops_when_validation_gets_no_better_and_keeps_the_best_weights(tiny, trained, windows):
     model = tiny()
-    task = SimpleNamespace(**vars(causal))
-    run = trained(model, task, training=partly_masked(2, 16), steps=60, evaluate_every=2, patience=3)
+    run = trained(model, training=partly_masked(2, 16), steps=60, evaluate_every=2, patience=3)
     scores = [row["validation_loss"] for row in run.evaluations]
     assert run.progress.step < 60
     assert run.progress.best_loss == min(scores)
     assert run.progress.best_step == 2 * scores.index(min(scores))
     assert len(scores) == scores.index(min(scores)) + 4
     with torch.no_grad():
-        parts = [causal.loss(model.eval(), causal.collate([windows[i]])) for i in range(len(windows))]
+        parts = [CAUSAL.loss(model.eval(), CAUSAL.collate([windows[i]], [])) for i in range(len(windows))]
     again = sum(float(total) for total, _ in parts) / sum(int(count) for _, count in parts)
     assert again == pytest.approx(min(scores), abs=1e-6)
 
@@ -201,16 +207,17 @@ def test_the_rate_rises_then_falls():
     )
 
 
-def spoilt(spoil, at: int) -> SimpleNamespace:
+class Spoilt(Task):
     """The task with its loss changed from call `at` on."""
-    calls = []
 
-    def loss(model, batch):
-        calls.append(None)
-        total, count = causal.loss(model, batch)
-        return (spoil(model, total) if len(calls) >= at else total), count
+    def __init__(self, spoil, at: int):
+        super().__init__(SimpleNamespace(pad_token_id=0))
+        self.spoil, self.at, self.calls = spoil, at, 0
 
-    return SimpleNamespace(**vars(causal) | {"loss": loss})
+    def loss(self, model, batch):
+        self.calls += 1
+        total, count = super().loss(model, batch)
+        return (self.spoil(model, total) if self.calls >= self.at else total), count
 
 
 # 6 calls in an evaluation (the first at step 0), 2 in each step.
@@ -227,5 +234,5 @@ def test_what_is_no_number_ends_the_training(tiny, trained, windows, spoil, at, 
     assert len(windows) == 11
     model = tiny(tie_word_embeddings=False)
     with pytest.raises(FloatingPointError, match=message):
-        trained(model, spoilt(spoil, at))
+        trained(model, Spoilt(spoil, at))
     assert all(bool(p.isfinite().all()) for p in model.parameters())

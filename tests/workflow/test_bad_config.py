@@ -96,7 +96,7 @@ WRONG = {
     ),
     "base that does not exist": (
         setting("runs.adapt.base", "lama"),
-        "projects.bangla.runs.adapt.base: found lama, which is no model; allowed are best, llama, xglm",
+        "projects.bangla.runs.adapt.base: found lama, which is no model and no run; allowed are best, llama, xglm",
     ),
     "choice that is no candidate": (
         setting("candidates.choice", "lama"),
@@ -123,9 +123,13 @@ WRONG = {
         setting("runs.adapt.registers", ["song"]),
         "projects.bangla.runs.adapt.registers: found song, which no source has; allowed are prose, verse",
     ),
-    "micro-batch that does not divide": (
-        setting("runs.adapt.training.micro_batch", 3),
-        "projects.bangla.runs.adapt.training.micro_batch: found 3; allowed are divisors of batch, 2",
+    "steps and epochs": (
+        setting("runs.adapt.training.epochs", 3),
+        "projects.bangla.runs.adapt.training: found steps 16 and epochs 3; allowed is one of them",
+    ),
+    "run that goes on with itself": (
+        setting("runs.adapt.base", "adapt"),
+        "projects.bangla.runs.adapt.base: found adapt, which is no model and no run; allowed are best, llama, xglm",
     ),
     "stride above the context": (
         setting("evaluation.stride", 512),
@@ -141,13 +145,15 @@ WRONG = {
     ),
 }
 COMMAND_LINE = {
-    "bogus=1": "the top level: unknown key bogus; allowed are learning_rate, lora_rank, micro_batch",
+    "bogus=1": "the top level: unknown key bogus; allowed are batch_size, learning_rate, lora_rank, max_records",
     "lora_rank=four": "lora_rank: found 'four'; allowed is a value of type integer",
     "lora_rank=0": "lora_rank: found 0; allowed is 1 or more",
     "learning_rate=0": "learning_rate: found 0; allowed is more than 0",
     "steps=2.5": "steps: found 2.5; allowed is a value of type integer",
     "seed=-1": "seed: found -1; allowed is 0 or more",
-    "micro_batch=3": "projects.bangla.runs.adapt.training.micro_batch: found 3; allowed are divisors of batch, 2",
+    "micro_batch=0": "micro_batch: found 0; allowed is 1 or more",
+    "num_epochs=0": "num_epochs: found 0; allowed is more than 0",
+    "project=tamal": "project: found tamal; allowed are bangla",
     "projects=3": "projects: found 3; allowed is a value of type object",
 }
 GONE = {

@@ -155,5 +155,5 @@ def test_a_model_of_another_kind_is_refused_in_one_line(finished_copy, qwens, tm
     with_models(finished_copy, own=folder)
     outcome = finished_copy.snakemake(RESULTS / "models/own/scores/test.jsonl")
     assert outcome.status == 1
-    assert "error: results/bangla/models/own: no causal model that can be loaded" in outcome.output
+    assert "error: results/bangla/models/own: no CausalLM model that can be loaded" in outcome.output
     assert "Traceback" not in outcome.output

@@ -1,0 +1,144 @@
+"""Hidden tokens of held-out documents under a masked model, beside what counting alone would say."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from kalam.evaluation.bits import text_size
+from kalam.files.errors import InputError
+from kalam.text.tokens import encode_plain, prefix_token
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+
+class Hidden(NamedTuple):
+    """One forward pass: the tokens of a window, and the places in it that are hidden and predicted."""
+
+    document: int
+    tokens: list[int]
+    places: np.ndarray
+
+
+def hidden_windows(
+    tokenizer: "PreTrainedTokenizerFast", document: dict[str, Any], index: int, context: int, parts: int, seed: int
+) -> Iterator[Hidden]:
+    """Windows of `context` tokens, each `parts` times, so that every token of the text is hidden exactly once.
+
+    A document is cut as training cuts it, with its first and last special tokens. Which tokens go
+    together is drawn from the seed and the document's id, so neither the order of the documents nor
+    the batches decide it.
+    """
+    ids = encode_plain(tokenizer, document["text"])["input_ids"]
+    after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokens = [prefix_token(tokenizer), *ids, *after]
+    digest = int.from_bytes(hashlib.sha256(document["id"].encode()).digest()[:8], "big")
+    random = np.random.default_rng([seed, digest])
+    for begin in range(0, len(tokens), context):
+        window = tokens[begin : begin + context]
+        first, last = max(0, 1 - begin), min(len(window), 1 + len(ids) - begin)
+        part = random.permutation(max(0, last - first)) % parts
+        for number in range(min(parts, len(part))):
+            yield Hidden(index, window, np.flatnonzero(part == number) + first)
+
+
+def score(
+    model: "torch.nn.Module",
+    tokenizer: "PreTrainedTokenizerFast",
+    documents: Sequence[dict[str, Any]],
+    context: int,
+    share: float,
+    seed: int,
+    batch: int,
+) -> list[dict[str, Any]]:
+    """One row per document: id, register, bytes, characters, words, tokens, nll (nats, summed), correct.
+
+    Every token is hidden once, a `share` of a window's tokens at a time. An unknown token is scored like
+    any other, and `unknown` counts them: a model is not compared over another's tokens.
+    """
+    from tqdm import tqdm
+
+    rows, work = [], []
+    for index, document in enumerate(documents):
+        windows = list(hidden_windows(tokenizer, document, index, context, round(1 / share), seed))
+        tokens = [window.tokens[place] for window in windows for place in window.places]
+        rows.append(_row(document, tokens, tokenizer.unk_token_id))
+        work += windows
+    work.sort(key=lambda window: (-len(window.tokens), window.tokens, window.places.tolist()))
+    nll: dict[int, list[float]] = {}
+    for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):
+        some = work[begin : begin + batch]
+        for window, losses, hits in zip(some, *_predict(model, tokenizer, some), strict=True):
+            nll.setdefault(window.document, []).extend(losses)
+            rows[window.document]["correct"] += hits
+    for index, values in nll.items():
+        rows[index]["nll"] = math.fsum(values)
+    return rows
+
+
+def _row(document: dict[str, Any], tokens: Sequence[int], unknown: int | None) -> dict[str, Any]:
+    return {
+        "id": document["id"],
+        "register": document["register"],
+        **text_size(document["text"]),
+        "tokens": len(tokens),
+        "unknown": sum(token == unknown for token in tokens),
+        "nll": 0.0,
+        "correct": 0,
+    }
+
+
+def _predict(
+    model: "torch.nn.Module", tokenizer: "PreTrainedTokenizerFast", some: Sequence[Hidden]
+) -> tuple[list[list[float]], list[int]]:
+    """For each window the negative log-likelihoods of its hidden tokens, and how many had the best guess right."""
+    import torch
+
+    length = max(len(window.tokens) for window in some)
+    ids = np.full((len(some), length), tokenizer.pad_token_id)
+    there = np.zeros((len(some), length), dtype=np.int64)
+    for row, window in enumerate(some):
+        ids[row, : len(window.tokens)], there[row, : len(window.tokens)] = window.tokens, 1
+        ids[row, window.places] = tokenizer.mask_token_id
+    device = next(model.parameters()).device
+    rows = np.repeat(np.arange(len(some)), [len(window.places) for window in some])
+    places = np.concatenate([window.places for window in some])
+    truth = torch.tensor([window.tokens[place] for window in some for place in window.places], device=device)
+    with torch.inference_mode():
+        output = model(input_ids=torch.tensor(ids, device=device), attention_mask=torch.tensor(there, device=device))
+        logits = output.logits[torch.tensor(rows, device=device), torch.tensor(places, device=device)].float()
+        losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").double().cpu().numpy()
+        right = (logits.argmax(-1) == truth).cpu().numpy()
+    borders = np.cumsum([len(window.places) for window in some])[:-1]
+    return [part.tolist() for part in np.split(losses, borders)], [int(p.sum()) for p in np.split(right, borders)]
+
+
+class CountingFloor:
+    """What knows only how often each token stands in the training text, one added to every count."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]):
+        self.tokenizer = tokenizer
+        self.counts = np.ones(len(tokenizer))
+        for text in texts:
+            np.add.at(self.counts, encode_plain(tokenizer, text)["input_ids"], 1)
+        if self.counts.sum() == len(tokenizer):
+            raise InputError("a floor needs training text to count")
+        self.nll = -np.log(self.counts / self.counts.sum())
+
+    def best(self, count: int) -> list[tuple[str, float]]:
+        """The most frequent tokens with their shares."""
+        chosen = np.argsort(-self.counts, kind="stable")[:count]
+        return [(self.tokenizer.convert_ids_to_tokens(int(i)), float(np.exp(-self.nll[i]))) for i in chosen]
+
+    def score(self, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows as of `score`."""
+        rows, guess = [], int(self.counts.argmax())
+        for document in documents:
+            tokens = encode_plain(self.tokenizer, document["text"])["input_ids"]
+            row = _row(document, tokens, self.tokenizer.unk_token_id)
+            rows.append(row | {"nll": math.fsum(self.nll[tokens]), "correct": tokens.count(guess)})
+        return rows

@@ -1,0 +1,73 @@
+"""Masked language modelling: predict hidden tokens of a document from the others on both sides."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kalam.files.errors import InputError
+from kalam.training import task
+from kalam.training.packing import IGNORED, TokenStream
+from kalam.training.task import Batch, Draw, attention_masks, first_position, stack
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+# Of the chosen tokens this share is replaced by the mask, and this by a random token; the rest stay
+# as they are (Devlin et al. 2019, BERT, section 3.1).
+MASKED, RANDOM = 0.8, 0.1
+
+
+class Task(task.Task):
+    model_class = "AutoModelForMaskedLM"
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", share: float = 0.15, whole_words: bool = False):
+        super().__init__(tokenizer)
+        if tokenizer.mask_token_id is None:
+            raise InputError(f"{tokenizer.name_or_path}: a masked task needs a tokenizer with a mask token")
+        self.share, self.whole_words = share, whole_words
+        self.mask = tokenizer.mask_token_id
+        self.special = np.array(sorted(tokenizer.all_special_ids))
+        self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
+
+    @staticmethod
+    def encode(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> TokenStream:
+        from kalam.text.tokens import encode_words
+
+        return TokenStream.of(*encode_words(tokenizer, texts))
+
+    def collate(self, windows: Sequence[dict[str, np.ndarray]], draws: Sequence[Draw]) -> Batch:
+        """Each window is masked by its own draw."""
+        return stack([self.hide(window, draw) for window, draw in zip(windows, draws, strict=True)])
+
+    def hide(self, window: dict[str, np.ndarray], draw: Draw) -> dict[str, np.ndarray]:
+        """The window with a share of its tokens, or of its words, hidden, and those as labels."""
+        random = np.random.default_rng(draw)
+        tokens = window["input_ids"]
+        chosen = self.choose(window, random)
+        hidden = tokens.copy()
+        fate = random.random(len(tokens))
+        hidden[chosen & (fate < MASKED)] = self.mask
+        other = random.choice(self.ordinary, len(tokens))
+        replaced = chosen & (fate >= MASKED) & (fate < MASKED + RANDOM)
+        hidden[replaced] = other[replaced]
+        kept = {key: window[key] for key in ("position_ids", "document")}
+        return {**kept, "input_ids": hidden, "labels": np.where(chosen, tokens, IGNORED)}
+
+    def choose(self, window: dict[str, np.ndarray], random: np.random.Generator) -> np.ndarray:
+        """bool [context]: which tokens are to be predicted; at least one where there is any but special ones."""
+        allowed = (window["document"] >= 0) & ~np.isin(window["input_ids"], self.special)
+        if not allowed.any():
+            return allowed
+        unit = np.cumsum(window["word_starts"] if self.whole_words else np.ones(len(allowed), dtype=np.int64))
+        luck = random.random(unit[-1] + 1)[unit]
+        luck = np.where(allowed, luck, np.inf)
+        return luck < max(self.share, np.nextafter(luck.min(), 1.0))
+
+    def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
+        return {
+            "input_ids": batch["input_ids"],
+            "position_ids": batch["position_ids"] + first_position(model),
+            "attention_mask": attention_masks(model, batch["document"], causal=False),
+        }

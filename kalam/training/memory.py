@@ -1,0 +1,71 @@
+"""What a training does when memory runs out: the same step with fewer windows at a time."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+from kalam.files.errors import InputError
+from kalam.files.jsonl import read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class MicroBatch:
+    """How many windows go through the model at once; halved for good whenever memory runs out.
+
+    What was found on a device is kept in `file`, for the next training of the same `key` (settings
+    that decide the memory, as JSON).
+    """
+
+    def __init__(self, size: int, file: Path | None = None, key: dict[str, Any] | None = None):
+        self.size, self.file, self.key = size, file, {**(key or {}), "device": device_name()}
+        if file and file.exists() and (found := read_json(file))["key"] == self.key:
+            self.size = min(size, found["micro_batch"])
+
+    def fit(self, work: Callable[[int], Result]) -> Result:
+        """What `work` gives of the size that fits. It must do the same from its beginning when it is called again.
+
+        The random state is put back before it is. Raises InputError where a single window does not fit.
+        """
+        while True:
+            states = random_states()
+            try:
+                return work(self.size)
+            except Exception as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                reason = str(error).splitlines()[0]
+            # Outside the handler, whose traceback holds on to what the failed pass has allocated.
+            clear_device_cache(garbage_collection=True)
+            self.halve(reason)
+            restore(states)
+
+    def halve(self, reason: str) -> None:
+        if self.size == 1:
+            raise InputError(f"one window does not fit into memory ({reason}); allowed is a shorter context")
+        self.size //= 2
+        logger.warning("out of memory: going on with a micro-batch of %d (%s)", self.size, reason)
+        if self.file:
+            write_json(self.file, {"key": self.key, "micro_batch": self.size})
+
+
+def device_name() -> str:
+    """The GPU's name, or cpu."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def random_states() -> list[torch.Tensor]:
+    """Of the CPU and, where there is one, of the GPU."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+
+def restore(states: list[torch.Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if states[1:]:
+        torch.cuda.set_rng_state(states[1])
