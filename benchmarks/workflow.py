@@ -45,12 +45,12 @@ def metrics(folder: Path, project: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
-def figures(folder: Path, project: str) -> dict[str, dict[str, float]]:
-    """Bits per byte by system and register, and the paired differences."""
+def figures(folder: Path, project: str, metric: str = "bits_per_byte") -> dict[str, dict[str, float]]:
+    """A metric on the test split by system and register, and its paired differences."""
     found: dict[str, dict[str, float]] = {}
     for row in metrics(folder, project):
-        if row["metric"].startswith("bits_per_byte"):
-            minus = row["metric"].removeprefix("bits_per_byte").replace("_minus_", " - ")
+        if row["metric"].startswith(metric) and row["split"] == "test":
+            minus = row["metric"].removeprefix(metric).replace("_minus_", " - ")
             name = row["model"] + (f" ({row['run']})" if row["run"] else "") + minus
             found.setdefault(name, {})[row["register"]] = round(float(row["value"]), 4)
     return found

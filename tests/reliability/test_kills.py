@@ -128,15 +128,15 @@ def test_a_training_left_behind_by_its_snakemake_is_not_doubled(finished, unpret
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments(finished, finished_copy):
+def test_thirty_kills_at_random_moments(finished, finished_copy):
     """Whatever the workflow is at; what has been made is kept, and the end is the same."""
     chance = random.Random(7)
     kills = completed = 0
     finished_copy.forget()
-    while kills < 20 or not completed:
+    while kills < 30 or not completed:
         process = finished_copy.start()
         try:
-            status = process.wait(chance.uniform(1, 15) if kills < 20 else 10 * MINUTES)
+            status = process.wait(chance.uniform(1, 15) if kills < 30 else 10 * MINUTES)
         except subprocess.TimeoutExpired:
             end(process)
             finished_copy.run("--unlock")

@@ -11,7 +11,7 @@ from bitsandbytes.nn import Linear4bit
 
 from kalam.files.errors import InputError
 from kalam.models import adapters
-from kalam.models.adapters import add_lora, load_adapted, load_base
+from kalam.models.adapters import add_lora, continue_lora, load_adapted, load_base, merge, unfreeze
 from kalam.tasks.causal import Task
 from kalam.training.packing import PackedWindows
 
@@ -186,3 +186,47 @@ def test_what_is_no_model_is_refused_in_one_line(folder, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "no such thing"}')
     with pytest.raises(InputError, match="no CausalLM model that can be loaded"):
         load_base({"folder": tmp_path})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"rslora": True}, {"dora": True}, {"initialisation": "gaussian"}, {"initialisation": "orthogonal"}],
+    ids=str,
+)
+@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+def test_every_kind_of_adapter_is_trained_and_comes_back(folder, batch, tmp_path, settings, quantisation):
+    base = {"folder": folder, "adapter": None}
+    plain = add_lora(load_base(base, quantisation), LORA, 0, False)
+    model = add_lora(load_base(base, quantisation), LORA | settings, 0, False)
+    trained(model, batch)
+    model.save_pretrained(tmp_path / "adapter")
+    with torch.no_grad():
+        expected = CAUSAL.logits(model, batch)
+        assert torch.allclose(CAUSAL.logits(load_adapted(base, tmp_path, quantisation), batch), expected, atol=1e-5)
+        assert not torch.allclose(CAUSAL.logits(trained(plain, batch), batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+def test_an_adapter_goes_on_where_it_was(folder, batch, tmp_path, quantisation):
+    base = {"folder": folder}
+    model = trained(add_lora(load_base(base, quantisation), LORA, 0, False), batch)
+    model.save_pretrained(tmp_path)
+    going_on = continue_lora(load_base(base, quantisation), tmp_path, 0.3, False)
+    trainable = {name for name, p in going_on.named_parameters() if p.requires_grad}
+    assert trainable == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {m.p for m in going_on.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
+    with torch.no_grad():
+        expected = CAUSAL.logits(model, batch)
+        assert torch.allclose(CAUSAL.logits(going_on.eval(), batch), expected, atol=1e-5)
+    trained(going_on, batch)
+    with torch.no_grad():
+        assert not torch.allclose(CAUSAL.logits(going_on, batch), expected, atol=1e-3)
+
+
+def test_a_merged_adapter_is_the_model_with_it(folder, batch, tmp_path):
+    model = trained(add_lora(load_base({"folder": folder}), LORA, 0, False), batch)
+    model.save_pretrained(tmp_path)
+    whole = unfreeze(merge(load_base({"folder": folder}), tmp_path), False)
+    assert all(p.requires_grad for p in whole.parameters())
+    with torch.no_grad():
+        assert torch.allclose(CAUSAL.logits(whole, batch), CAUSAL.logits(model, batch), atol=1e-5)

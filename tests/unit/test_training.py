@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 from kalam.tasks.causal import Task
 from kalam.training.checkpoints import CheckpointFolder
@@ -236,3 +237,52 @@ def test_what_is_no_number_ends_the_training(tiny, trained, windows, spoil, at, 
     with pytest.raises(FloatingPointError, match=message):
         trained(model, Spoilt(spoil, at))
     assert all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+def test_a_trainable_weight_that_nothing_depends_on_ends_the_training(tiny, trained):
+    model = tiny()
+    model.forgotten = torch.nn.Parameter(torch.ones(3))
+    with pytest.raises(InputError, match=r"no gradient reaches 1 of .* trainable weights: forgotten"):
+        trained(model)
+
+
+def test_a_gradient_that_is_zero_is_named(tiny, trained, caplog):
+    class Idle(Task):
+        def loss(self, model, batch):
+            total, count = super().loss(model, batch)
+            return total + 0 * model.idle.sum(), count
+
+    model = tiny()
+    model.idle = torch.nn.Parameter(torch.ones(3))
+    with caplog.at_level("WARNING"):
+        trained(model, Idle(SimpleNamespace(pad_token_id=0)))
+    assert "the gradient of 1 trainable weights is 0: idle" in caplog.text
+
+
+def test_a_batch_without_a_label_ends_the_training(tiny, trained):
+    training = partly_masked(4, 16)
+    for window in training:
+        window["labels"][:] = IGNORED
+    with pytest.raises(InputError, match="a batch without a label"):
+        trained(tiny(), training=training)
+
+
+def test_a_run_that_never_gets_better_than_its_base_is_flagged(tiny, causal, stream, tmp_path, caplog):
+    from kalam.training.engine import fit
+
+    stream.save(tmp_path / "tokens")
+    tokens = {"train": str(tmp_path / "tokens"), "validation": str(tmp_path / "tokens")}
+    recipe = Recipe(**RECIPE | {"learning_rate": 3.0, "evaluate_every": 1, "patience": 1})
+    with caplog.at_level("WARNING"):
+        outcome = fit(tiny(), causal, tokens, recipe, CheckpointFolder(tmp_path / "run"))
+    assert outcome["best_step"] == 0
+    assert "no step was better on the validation split" in caplog.text
+
+
+def test_epochs_are_steps_once_the_windows_are_counted():
+    recipe = Recipe(seed=0, learning_rate=1.0, epochs=1.5, batch=4)
+    assert recipe.for_windows(11).steps == 5
+    assert recipe.identity()["epochs"] == 1.5
+    assert "steps" not in recipe.identity()
+    given = Recipe(seed=0, learning_rate=1.0, steps=3)
+    assert given.for_windows(11) == given

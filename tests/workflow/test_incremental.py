@@ -19,7 +19,7 @@ HANDED_OUT = "handing it out without a step"
 A_STANZA = "\n\nনদীর ধারে বসে একা মাঝি গান গায়,\nভাটির টানে নৌকা তার দূরে ভেসে যায়।\n"
 
 # Every rule runs the script of its name. What a script imports by a name it is given, no reading of imports finds.
-IMPORTED_BY_NAME = dict.fromkeys(("tokenise_model", "tokenise_run", "pretrain", "train_run"), ["kalam.tasks.causal"])
+IMPORTED_BY_NAME = dict.fromkeys(("tokenise_model", "tokenise_run", "pretrain", "train_run"), "kalam.tasks.causal")
 
 
 # --- settings
@@ -269,8 +269,8 @@ def files_behind(folder: Path, rule: str) -> frozenset[str]:
     finder = ModuleFinder(path=[str(folder)])
     script = folder / "scripts" / f"{rule}.py"
     finder.run_script(str(script))
-    for name in IMPORTED_BY_NAME.get(rule, []):
-        finder.import_hook(name)
+    if rule in IMPORTED_BY_NAME:
+        finder.import_hook(IMPORTED_BY_NAME[rule])
     found = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
     return frozenset(str(file.relative_to(folder)) for file in {script, *found})
 

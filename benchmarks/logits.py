@@ -1,0 +1,67 @@
+"""The loss over a large vocabulary, from whole logits and in chunks: peak memory and time.
+
+python -m benchmarks.logits
+
+One window of 2,048 hidden states in front of a frozen output layer, as QLoRA has it, forward and
+backward; each way in a process of its own, whose peak is its resident size less what it began with.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+from benchmarks.workflow import machine, write_result
+
+SHAPES = {"Qwen2.5-1.5B": (1536, 151_936), "Gemma 3 1B": (1152, 262_144)}
+CONTEXT = 2048
+
+
+def measure(way: str, hidden: int, vocabulary: int) -> dict[str, float]:
+    import torch
+
+    from kalam.training.head import Head, plain
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(hidden, vocabulary, bias=False).requires_grad_(False)
+
+        def get_output_embeddings(self):
+            return self.head
+
+        def forward(self, states):
+            return type("Output", (), {"logits": self.head(states)})
+
+    torch.manual_seed(0)
+    model, labels = Model(), torch.randint(0, vocabulary, (1, CONTEXT))
+    states = torch.randn(1, CONTEXT, hidden, requires_grad=True)
+    before, started = resident(), time.monotonic()
+    loss = plain(model(states).logits, labels) if way == "plain" else Head(model).chunked({"states": states}, labels)
+    loss.backward()
+    return {
+        "seconds": round(time.monotonic() - started, 1),
+        "gb": round(resident() - before, 2),
+        "loss": round(loss.item() / CONTEXT, 6),
+        "gradient": round(float(states.grad.double().norm()), 6),
+    }
+
+
+def resident() -> float:
+    """The largest resident size of this process so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+        sys.exit()
+    results: dict[str, dict] = {}
+    for name, (hidden, vocabulary) in SHAPES.items():
+        for way in ("plain", "chunked"):
+            command = [sys.executable, "-m", "benchmarks.logits", way, str(hidden), str(vocabulary)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            results.setdefault(name, {})[way] = json.loads(done.stdout)
+        print(name, results[name], flush=True)
+    write_result("logits", {"machine": machine(), "context": CONTEXT, "precision": "fp32", "shapes": results})

@@ -1,0 +1,142 @@
+"""Packed windows beside what others do with documents of many lengths: useful tokens a second.
+
+python -m benchmarks.packing        (real texts in KALAM_DATA, else the sample texts)
+
+Three ways through the same documents with the same model: packed windows; one document at a time;
+batches of documents of like length, padded to the longest, with as many tokens (padding included) a
+step as the packed ones have. A document longer than the context is cut into pieces of it. The ways
+take turns; each turn sees the same documents. The loss per token is beside the speed: a document
+that a window's border cuts loses context, and should not lose much.
+"""
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.workflow import ROOT, machine, write_result
+from kalam.files.jsonl import read_jsonl
+from kalam.models.scratch import initialise
+from kalam.tasks.causal import Task
+from kalam.text.tokens import encode_documents, train_tokenizer
+from kalam.training.head import plain
+from kalam.training.packing import IGNORED, TokenStream
+
+CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
+ARCHITECTURE = {
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": CONTEXT,
+    "tie_word_embeddings": True,
+}
+
+
+def texts() -> tuple[str, list[str]]:
+    """What is read, and a sample of its documents."""
+    real = Path(os.environ.get("KALAM_DATA", ROOT.parent / "shared" / "data")) / "corpora" / "bn"
+    files = [real / name / "docs.jsonl" for name in ("majantali", "news_cc_by", "poems_publicdomain")]
+    found = [row["text"] for file in files if file.exists() for row in read_jsonl(file)]
+    name = "real Bangla texts"
+    if not found:
+        name = "sample texts"
+        found = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "resources/bangla").rglob("*.txt"))]
+    chosen = np.random.default_rng(0).permutation(len(found))[:DOCUMENTS]
+    return name, [found[i] for i in sorted(chosen)]
+
+
+def packed(model, task: Task, documents: list[list[int]]):
+    windows = task.examples(TokenStream.of(documents), CONTEXT)
+    for begin in range(0, len(windows), BATCH):
+        yield task.loss(model, task.collate([windows[i] for i in range(begin, min(begin + BATCH, len(windows)))], []))
+
+
+def padded(model, pieces: list[list[int]]):
+    length = max(map(len, pieces))
+    ids = torch.zeros(len(pieces), length, dtype=torch.int64)
+    there, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for row, piece in enumerate(pieces):
+        ids[row, : len(piece)], there[row, : len(piece)] = torch.tensor(piece), 1
+        labels[row, : len(piece) - 1] = ids[row, 1 : len(piece)]
+    logits = model(input_ids=ids, attention_mask=there, use_cache=False).logits
+    return plain(logits, labels), (labels != IGNORED).sum()
+
+
+def one_by_one(model, _, documents: list[list[int]]):
+    for piece in pieces(documents):
+        yield padded(model, [piece])
+
+
+def by_length(model, _, documents: list[list[int]]):
+    batch: list[list[int]] = []
+    for piece in sorted(pieces(documents), key=len):
+        if batch and (len(batch) + 1) * len(piece) > BATCH * CONTEXT:
+            yield padded(model, batch)
+            batch = []
+        batch.append(piece)
+    yield padded(model, batch)
+
+
+def pieces(documents: list[list[int]]) -> list[list[int]]:
+    cut = [ids[begin : begin + CONTEXT] for ids in documents for begin in range(0, len(ids), CONTEXT)]
+    return [piece for piece in cut if len(piece) > 1]
+
+
+def turn(way, model, task: Task, documents: list[list[int]]) -> dict[str, float]:
+    """Forward and backward over all documents, without an update, so that the losses compare."""
+    started, nll, count = time.monotonic(), 0.0, 0
+    for total, labels in way(model, task, documents):
+        (total / labels).backward()
+        model.zero_grad()
+        nll, count = nll + total.item(), count + int(labels)
+    return {"tokens_per_second": count / (time.monotonic() - started), "loss": nll / count, "tokens": count}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    name, sample = texts()
+    tokenizer = train_tokenizer(sample, 2000)
+    documents = encode_documents(tokenizer, sample)
+    model, task = initialise(ARCHITECTURE, tokenizer, 0), Task(tokenizer)
+    ways = {"packed": packed, "one by one": one_by_one, "by length": by_length}
+    turns: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for number in range(ROUNDS + 1):
+        for way, function in ways.items():
+            result = turn(function, model, task, documents)
+            if number:  # the first round warms up
+                turns[way].append(result)
+    ratios = {
+        way: statistics.median(
+            a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(turns["packed"], turns[way], strict=True)
+        )
+        for way in ways
+    }
+    windows = task.examples(TokenStream.of(documents), CONTEXT)
+    lengths = np.array([len(ids) for ids in documents])
+    write_result(
+        "packing",
+        {
+            "machine": machine(),
+            "texts": name,
+            "documents": len(documents),
+            "length_quantiles": {q: int(np.quantile(lengths, q)) for q in (0.1, 0.5, 0.9)},
+            "context": CONTEXT,
+            "windows_a_step": BATCH,
+            "padding_when_packed": round(1 - len(windows.tokens) / (len(windows) * CONTEXT), 4),
+            "ways": {
+                way: {
+                    "tokens_per_second": round(statistics.median(r["tokens_per_second"] for r in some)),
+                    "loss": round(some[0]["loss"], 4),
+                    "tokens": some[0]["tokens"],
+                    "packed_is_faster": round(ratios[way], 2),
+                }
+                for way, some in turns.items()
+            },
+        },
+    )
