@@ -22,7 +22,7 @@ from kalam.files.jsonl import read_jsonl
 from kalam.models.scratch import initialise
 from kalam.tasks.causal import Task
 from kalam.text.tokens import encode_documents, train_tokenizer
-from kalam.training.head import plain
+from kalam.training.head import cross_entropy
 from kalam.training.packing import IGNORED, TokenStream
 
 CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
@@ -65,7 +65,7 @@ def padded(model, pieces: list[list[int]]):
         ids[row, : len(piece)], there[row, : len(piece)] = torch.tensor(piece), 1
         labels[row, : len(piece) - 1] = ids[row, 1 : len(piece)]
     logits = model(input_ids=ids, attention_mask=there, use_cache=False).logits
-    return plain(logits, labels), (labels != IGNORED).sum()
+    return cross_entropy(logits, labels), (labels != IGNORED).sum()
 
 
 def one_by_one(model, _, documents: list[list[int]]):

@@ -168,8 +168,12 @@ def floor_registers(wildcards):
     What a hub's model has read nobody knows: the project's other registers stand for it.
     """
     project = config["projects"][wildcards.project]
-    runs = [wildcards.run, *runs_before(project["runs"], wildcards.run)]
-    trained = {name for run in runs for name in project["runs"][run]["registers"]}
+    trained = project["runs"][wildcards.run]["registers"]
+    earlier = [
+        name
+        for run in runs_before(project["runs"], wildcards.run)
+        for name in project["runs"][run]["registers"]
+    ]
     pretrained = [
         name
         for model in project["models"].values()
@@ -177,7 +181,10 @@ def floor_registers(wildcards):
         for name in model["registers"]
     ]
     before = pretrained or [name for name in registers(project) if name not in trained]
-    return {"base": sorted(set(before)), "adapted": sorted({*before, *trained})}
+    return {
+        "base": sorted({*before, *earlier}),
+        "adapted": sorted({*before, *earlier, *trained}),
+    }
 
 
 def compared_models(project):
@@ -227,7 +234,7 @@ def every_file(wildcards):
     files = []
     for name, project in config["projects"].items():
         files.append(f"results/{name}/corpus/statistics.tsv")
-        if project["models"]:
+        if candidates(project):
             files.append(f"results/{name}/candidates.tsv")
         if project["runs"]:
             files.append(f"results/{name}/ppl.txt")

@@ -48,14 +48,18 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     only = config.pop("project", None)
     if only is not None and only not in config["projects"]:
         raise InputError(f"config: project: found {only}; allowed are {', '.join(config['projects'])}")
-    for key, entry in schema["properties"].items():
-        if "sets" in entry and key in config:
-            value = config.pop(key)
-            for name, project in config["projects"].items():
-                if only in (None, name):
-                    _set(project, entry["sets"].split("."), value)
-                    if "instead_of" in entry:
-                        _set(project, entry["instead_of"].split("."), None)
+    given = {key: entry for key, entry in schema["properties"].items() if "sets" in entry and key in config}
+    for key, entry in given.items():
+        for other, instead in given.items():
+            if instead.get("instead_of") == entry["sets"]:
+                raise InputError(f"config: {key}: found {key} and {other}; allowed is one of them")
+    for key, entry in given.items():
+        value = config.pop(key)
+        for name, project in config["projects"].items():
+            if only in (None, name):
+                _set(project, entry["sets"].split("."), value)
+                if "instead_of" in entry:
+                    _set(project, entry["instead_of"].split("."), None)
     for name, project in config["projects"].items():
         for message in contradictions(project):
             raise InputError(f"config: projects.{name}.{message}")

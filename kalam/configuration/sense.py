@@ -5,6 +5,9 @@ from typing import Any
 
 BEST, LOWEST = "best", "lowest"
 CAUSAL, MASKED = "causal", "masked"
+TAKEN = {BEST, LOWEST, "base", "floor", "floor_base"}  # what tables and settings call something else
+# A masked model needs a mask, a causal one to lose no line break.
+TOKENIZERS = {CAUSAL: "bytes", MASKED: "unigram"}
 BYTES = 260  # the least vocabulary of a byte-level tokenizer
 
 
@@ -66,9 +69,8 @@ def _registers(project: dict[str, Any]) -> Iterator[str]:
 
 def _bases(project: dict[str, Any]) -> Iterator[str]:
     models = list(project["models"])
-    for name in (BEST, LOWEST):
-        if name in models:
-            yield f"models: found {name}, which stands for the choice among the candidates; allowed is any other name"
+    for name in sorted(TAKEN & {*models}):
+        yield f"models: found {name}, which has a meaning of its own; allowed is any other name"
     for name in project["runs"]:
         if name in models:
             yield f"runs.{name}: found the name of a model; allowed is any other name"
@@ -109,7 +111,12 @@ def _continuation(project: dict[str, Any], name: str) -> Iterator[str]:
         yield f"runs.{name}.task: found {run['task']}; allowed is {base['task']}, that of its base {run['base']}"
     if run["tuning"] == "full" and run["quantisation"] != "none":
         yield f"runs.{name}.quantisation: found {run['quantisation']}; allowed is none where every weight is trained"
-    if run["base"] in project["runs"] and {run["tuning"], base["tuning"]} == {"lora"}:
+    if run["base"] not in project["runs"]:
+        return
+    if run["quantisation"] != base["quantisation"]:
+        found, allowed = run["quantisation"], base["quantisation"]
+        yield f"runs.{name}.quantisation: found {found}; allowed is {allowed}, as in {run['base']}, its base"
+    if {run["tuning"], base["tuning"]} == {"lora"}:
         for key in [key for key in run["lora"] if key != "dropout" and run["lora"][key] != base["lora"][key]]:
             found, allowed = run["lora"][key], base["lora"][key]
             yield f"runs.{name}.lora.{key}: found {found}; allowed is {allowed}, as in {run['base']}, its base"
@@ -123,6 +130,11 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
                 found = f"steps {training['steps']} and epochs {training['epochs']}"
                 yield f"{kind}.{name}.training: found {found}; allowed is one of them"
             tokenizer = section.get("tokenizer")
+            if tokenizer and tokenizer["kind"] != TOKENIZERS[section["task"]]:
+                yield (
+                    f"{kind}.{name}.tokenizer.kind: found {tokenizer['kind']}; "
+                    f"allowed is {TOKENIZERS[section['task']]} where the task is {section['task']}"
+                )
             if tokenizer and tokenizer["kind"] == "bytes" and tokenizer["vocabulary"] < BYTES:
                 yield (
                     f"{kind}.{name}.tokenizer.vocabulary: found {tokenizer['vocabulary']}; "

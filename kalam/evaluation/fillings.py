@@ -1,7 +1,9 @@
 """Held-out sentences with a hidden word, filled by the floor, the base and the trained model, on a page."""
 
 import html
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -39,7 +41,7 @@ def gaps(
     """
     chosen = sorted(documents, key=lambda document: digest_text(document["id"]))
     found = (_gap(tokenizer, document, context) for document in chosen)
-    return [gap for gap in found if gap][:count]
+    return list(islice((gap for gap in found if gap), count))
 
 
 def _gap(tokenizer: "PreTrainedTokenizerFast", document: dict[str, Any], context: int) -> Gap | None:
@@ -47,7 +49,7 @@ def _gap(tokenizer: "PreTrainedTokenizerFast", document: dict[str, Any], context
     encoded = encode_plain(tokenizer, text, return_offsets_mapping=True)
     ids, offsets = encoded["input_ids"][: context - 2], encoded["offset_mapping"]
     words = encoded.word_ids()
-    alone = {word for word in words if words.count(word) == 1}
+    alone = {word for word, count in Counter(words).items() if count == 1}
     allowed = [i for i, (a, b) in enumerate(offsets[: len(ids)]) if any(c.isalpha() for c in text[a:b]) and b - a > 1]
     places = [i for i in allowed if words[i] in alone] or allowed
     if not places:

@@ -18,7 +18,7 @@ from kalam.evaluation.verdict import direction
 from kalam.files.jsonl import read_jsonl
 
 SPLITS = ("validation", "test")
-# By folder, in the order of the table: what is scored, and whether it is what the run has made.
+# By folder, in the order of the table: what is scored, and what the table calls it.
 SYSTEMS = {"floor": "floor, counted", "base": "base", "trained": "trained"}
 EXPLANATION = (
     "Every token of a document is hidden once, {share:.0%} of a window's tokens at a time, by the same draw for "
@@ -73,7 +73,7 @@ def render_masked(project: str, run: str, base: str, language: str, share: float
     names = {base if system == "trained" else system: label for system, label in SYSTEMS.items()}
     parts = [
         [f"Hidden tokens: project {project}, run {run} of {base}", f"language {language}"],
-        textwrap.wrap(EXPLANATION.format(share=share), 100),
+        textwrap.wrap(EXPLANATION.format(share=1 / round(1 / share)), 100),
     ]
     for split, register in places:
         some = figures[base, split, register, "hidden_tokens"]
@@ -108,4 +108,4 @@ def _sentence(register: str, gap: Estimate) -> str:
         case "unclear":
             return f"On {register} the trained model cannot be told from the floor."
         case _:
-            return f"On {register} nothing can be said, since a single document has no interval."
+            return f"On {register} nothing can be said, since there is no interval for {gap.n} document(s)."

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
+from kalam.files.jsonl import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 ALL_LINEAR = "all-linear"
 # The `initialisation` setting in peft's words.
-INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
+INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian"}
 
 
 def device() -> "torch.device":
@@ -116,10 +117,7 @@ def add_lora(
         model = get_peft_model(model, config)
     except ValueError as error:
         raise InputError(f"lora: {str(error).splitlines()[0]}") from None
-    # peft keeps a set here, whose order in adapter_config.json would differ between equal runs.
-    chosen = model.peft_config[model.active_adapter]
-    chosen.target_modules = sorted(chosen.target_modules)
-    return model
+    return _in_order(model)
 
 
 def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float, gradient_checkpointing: bool):
@@ -129,7 +127,7 @@ def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float,
     config = LoraConfig.from_pretrained(adapter)
     config.lora_dropout, config.inference_mode = dropout, False
     model = _prepared(model, gradient_checkpointing)
-    return PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True)
+    return _in_order(PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True))
 
 
 def unfreeze(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTrainedModel":
@@ -146,6 +144,13 @@ def _prepared(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTra
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
         model.activation_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def _in_order(model):
+    """peft keeps a set of targets, whose order in adapter_config.json would differ between equal runs."""
+    chosen = model.peft_config[model.active_adapter]
+    chosen.target_modules = sorted(chosen.target_modules)
     return model
 
 
@@ -169,9 +174,9 @@ def load_adapted(
 ):
     """What the run in a folder has made of its base (`base.json`), in evaluation mode: the base as it
     was trained on, with the run's adapter, or the run's own whole model."""
-    whole = Path(run) / "model"
-    if whole.exists():
-        return load_base({**base, "folder": whole}, "none", precision, model_class)
+    kind = read_json(Path(run) / "meta.json")["identity"]["kind"]  # a folder may be left from another setting
+    if kind == "full":
+        return load_base({**base, "folder": Path(run) / "model"}, "none", precision, model_class)
     return _with_adapter(load_base(base, quantisation, precision, model_class), Path(run) / "adapter")
 
 

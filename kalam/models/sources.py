@@ -36,10 +36,15 @@ def fetch(model: dict[str, Any], folder: str | Path) -> None:
         raise InputError(f"{given}: no model in the hub's layout; config.json is missing")
     if not any(name.endswith(".safetensors") for name in names):
         raise InputError(f"{given}: no .safetensors weights; no other format is read")
+    config = read_json(source / "config.json")
+    masked = [name for name in config.get("architectures") or [] if name.endswith("ForMaskedLM")]
+    if bool(masked) != (model["task"] == "masked"):
+        found = masked[0] if masked else f"{config['model_type']} without a masked head"
+        raise InputError(f"{given}: found {found}, while the model's task is {model['task']}")
     if source.resolve() == folder.resolve():
         raise InputError(f"{given}: that is where the model is to be linked; allowed is any other folder")
     _link(source, names, folder)
-    meta = {"kind": model["kind"], **origin, "model_type": read_json(folder / "config.json")["model_type"]}
+    meta = {"kind": model["kind"], **origin, "model_type": config["model_type"]}
     write_json(folder / "meta.json", {**meta, "digest": digest_folder(folder, names)})
 
 

@@ -28,8 +28,10 @@ class Task(task.Task):
             raise InputError(f"{tokenizer.name_or_path}: a masked task needs a tokenizer with a mask token")
         self.share, self.whole_words = share, whole_words
         self.mask = tokenizer.mask_token_id
-        self.special = np.array(sorted(tokenizer.all_special_ids))
-        self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
+        special = sorted(tokenizer.all_special_ids)
+        # What is unknown is text and is predicted as such, but takes no other token's place.
+        self.special = np.array([token for token in special if token != tokenizer.unk_token_id])
+        self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
 
     @staticmethod
     def encode(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> TokenStream:

@@ -11,6 +11,7 @@ from kalam.training.loop import train
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import TokenStream
 from kalam.training.plan import announce
+from kalam.training.precision import autocast
 from kalam.training.probes import probe
 from kalam.training.recipe import Recipe
 from kalam.training.task import Task, first_position
@@ -32,9 +33,12 @@ def fit(
         if not packed.targets:
             raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
     require_positions(model, recipe.context)
-    probe(model, task)
+    with autocast(recipe.precision, model.device):
+        probe(model, task)
     recipe = recipe.for_windows(len(windows["train"]))
-    micro = MicroBatch(min(recipe.micro_batch, recipe.batch), store.folder.parent / "memory.json", memory_key(recipe))
+    micro = MicroBatch(
+        min(recipe.micro_batch, recipe.batch), store.folder.parent / "memory.json", memory_key(model, recipe)
+    )
     announce(model, task, windows["train"], recipe, micro)
     progress = train(model, task, windows["train"], windows["validation"], recipe, store, micro)
     logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)
@@ -48,9 +52,11 @@ def fit(
     }
 
 
-def memory_key(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe decides the memory of one window."""
-    return {key: getattr(recipe, key) for key in ("context", "precision", "gradient_checkpointing")}
+def memory_key(model: torch.nn.Module, recipe: Recipe) -> dict[str, Any]:
+    """What decides the memory of one window."""
+    settings = {key: getattr(recipe, key) for key in ("context", "precision", "gradient_checkpointing")}
+    trainable = sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    return {**settings, "weights": sum(p.nbytes for p in model.parameters()), "trainable": trainable}
 
 
 def require_positions(model: torch.nn.Module, context: int) -> None:

@@ -1,54 +1,47 @@
-"""The loss behind a model's output embeddings, without its logits where they would decide the memory."""
+"""The loss behind a model's output embeddings, without all its logits where they would decide the memory."""
 
 from typing import Any
 
 import torch
-from torch.nn import LinearCrossEntropyOptions, functional
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from kalam.training.packing import IGNORED
 
-# Numbers in a matrix of logits from which it is worth the trouble (64 MB in fp32); below, plain is faster.
-LARGE = 1 << 24
+LARGE = 1 << 26  # numbers in a matrix of logits that are held at once, 256 MB in fp32
 
 
 class Head:
-    """The last linear layer of a model, which makes logits of hidden states.
+    """The last layer of a model, which makes logits of hidden states.
 
-    At context 2048 and a vocabulary of 262,144 the logits and their gradient take 6.4 GB a window.
-    `torch.nn.functional.linear_cross_entropy` makes them in chunks of rows and keeps none.
+    At context 2048 and a vocabulary of 262,144 the logits, their softmax and their gradient take 6.4 GB
+    a window. Here they are made for some rows at a time, and once more for the backward pass.
+    torch.nn.functional.linear_cross_entropy (2.13) does the like, but adds the losses up in half
+    precision where that is the input's, and takes six times as long on a CPU.
     """
 
     def __init__(self, model: torch.nn.Module):
         self.model = model
         self.layer = model.get_output_embeddings()
 
-    @property
-    def linear(self) -> bool:
-        """Whether it is a plain matrix: not quantised, without an adapter of its own."""
-        return type(self.layer) is torch.nn.Linear
-
     def loss(self, inputs: dict[str, Any], labels: torch.Tensor, chunked: bool = True) -> torch.Tensor:
         """Cross-entropy in nats, summed over the labels [windows, context] that are not IGNORED."""
-        if not (chunked and self.linear) or labels.numel() * self.layer.out_features <= LARGE:
-            return plain(self.model(**inputs).logits, labels)
+        if not chunked or labels.numel() * self.model.config.get_text_config().vocab_size <= LARGE:
+            return cross_entropy(self.model(**inputs).logits, labels)
         return self.chunked(inputs, labels)
 
-    def chunked(self, inputs: dict[str, Any], labels: torch.Tensor) -> torch.Tensor:
-        """The same from the hidden states; the model itself makes the logits of one position only."""
-        hidden = self.hidden(inputs)
+    def chunked(self, inputs: dict[str, Any], labels: torch.Tensor, size: int = LARGE) -> torch.Tensor:
+        """The same with at most `size` logits at a time; the model itself makes those of one position only."""
         kept = labels != IGNORED
-        dtype = self.layer.weight.dtype
-        if torch.is_autocast_enabled(hidden.device.type):
-            dtype = torch.get_autocast_dtype(hidden.device.type)
-        bias = self.layer.bias
-        return functional.linear_cross_entropy(
-            hidden[kept].to(dtype),
-            self.layer.weight.to(dtype),
-            labels[kept],
-            linear_bias=None if bias is None else bias.to(dtype),
-            reduction="sum",
-            options=LinearCrossEntropyOptions(),
-        )
+        hidden, labels = self.hidden(inputs)[kept], labels[kept]
+        rows = max(1, size // self.model.config.get_text_config().vocab_size)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for some, wanted in zip(hidden.split(rows), labels.split(rows), strict=True):
+            total = total + checkpoint(self.part, some, wanted, use_reentrant=False, preserve_rng_state=False)
+        return total
+
+    def part(self, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(self.layer(hidden), labels)
 
     def hidden(self, inputs: dict[str, Any]) -> torch.Tensor:
         """[windows, context, hidden]: what the layer is given."""
@@ -66,8 +59,8 @@ class Head:
         return found[0]
 
 
-def plain(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy in nats from logits [windows, context, vocabulary], summed."""
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in nats from logits [..., vocabulary], summed over the labels that are not IGNORED."""
     return functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
     )

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from kalam.files.errors import InputError
 from kalam.training.checkpoints import CheckpointFolder, save_tensors
 from kalam.training.memory import MicroBatch
+from kalam.training.precision import mixed_precision
 from kalam.training.recipe import Recipe
 from kalam.training.task import Batch, Task, batch_to
 
@@ -93,7 +94,7 @@ def train(
     )
     objective, optimiser = accelerator.prepare(Objective(model, task), optimiser)
     torch.manual_seed(recipe.seed)
-    progress = resume(checkpoints, parameters, optimiser, accelerator) or Progress()
+    progress = resume(checkpoints, parameters, optimiser, accelerator, micro) or Progress()
     checkpoints.truncate_history(progress.step, progress.evaluated)
     started, tokens_before = time.monotonic(), progress.tokens
     with told_to_stop() as stop, tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=None) as bar:
@@ -104,7 +105,7 @@ def train(
                     judge(loss, progress, parameters, checkpoints)
             stopping = stop()  # asked once: a signal between saving and leaving would lose the steps
             if stopping or (progress.step and progress.step % recipe.save_every == 0):
-                save(checkpoints, progress, parameters, optimiser, accelerator)
+                save(checkpoints, progress, parameters, optimiser, accelerator, micro)
             if stopping:
                 raise Preempted(progress.step)
             if progress.over(recipe):
@@ -227,17 +228,10 @@ def micro_batches(task: Task, windows, draws, size: int) -> Iterator[Batch]:
         yield task.collate([windows[i] for i in here], [draws[i] for i in here])
 
 
-def mixed_precision(precision: str) -> str:
-    """Accelerate's name for the `precision` setting on this device."""
-    if precision != "auto":
-        return "no" if precision == "fp32" else precision
-    if not torch.cuda.is_available():
-        return "no"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-
-
-def save(checkpoints: CheckpointFolder, progress: Progress, parameters, optimiser, accelerator) -> None:
-    """Write weights, optimiser state, random states, scaler and progress."""
+def save(
+    checkpoints: CheckpointFolder, progress: Progress, parameters, optimiser, accelerator, micro: MicroBatch
+) -> None:
+    """Write weights, optimiser state, random states, scaler, progress and the micro-batch."""
     tensors = {f"weight/{name}": p for name, p in parameters.items()}
     for name, p in parameters.items():
         for key, value in optimiser.state.get(p, {}).items():
@@ -246,10 +240,11 @@ def save(checkpoints: CheckpointFolder, progress: Progress, parameters, optimise
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
-    checkpoints.save(progress.step, tensors, {"progress": asdict(progress), "scaler": scaler})
+    state = {"progress": asdict(progress), "scaler": scaler, "micro_batch": micro.size}
+    checkpoints.save(progress.step, tensors, state)
 
 
-def resume(checkpoints: CheckpointFolder, parameters, optimiser, accelerator) -> Progress | None:
+def resume(checkpoints: CheckpointFolder, parameters, optimiser, accelerator, micro: MicroBatch) -> Progress | None:
     """Put everything back as `save` found it; None where there is no valid checkpoint."""
     found = checkpoints.load()
     if found is None:
@@ -266,6 +261,7 @@ def resume(checkpoints: CheckpointFolder, parameters, optimiser, accelerator) ->
         torch.cuda.set_rng_state(tensors["random/cuda"])
     if accelerator.scaler and state["scaler"]:
         accelerator.scaler.load_state_dict(state["scaler"])
+    micro.go_on_with(state["micro_batch"])
     progress = Progress(**state["progress"])
     logger.info("resuming at step %d", progress.step)
     return progress

@@ -24,7 +24,8 @@ class MicroBatch:
     """
 
     def __init__(self, size: int, file: Path | None = None, key: dict[str, Any] | None = None):
-        self.size, self.file, self.key = size, file, {**(key or {}), "device": device_name()}
+        self.size, self.asked, self.file = size, size, file
+        self.key = {**(key or {}), "device": device_name()}
         if file and file.exists() and (found := read_json(file))["key"] == self.key:
             self.size = min(size, found["micro_batch"])
 
@@ -45,6 +46,11 @@ class MicroBatch:
             clear_device_cache(garbage_collection=True)
             self.halve(reason)
             restore(states)
+
+    def go_on_with(self, size: int) -> None:
+        """Take the size that a resumed training had, which with dropout decides its result; but no more
+        than what is asked for now."""
+        self.size = min(size, self.asked)
 
     def halve(self, reason: str) -> None:
         if self.size == 1:

@@ -60,8 +60,8 @@ class PackedWindows:
         self.context, self.pad, self.lookahead = context, pad, lookahead
         lengths = np.diff(np.append(stream.starts, len(stream.tokens)))
         self.document = np.repeat(np.arange(len(stream.starts)), lengths)
-        # What has nothing behind it to predict opens no window of its own.
-        self.count = max(1, -(-(len(self.tokens) - lookahead) // context))
+        # The last token, a document's end, has nothing to predict: it opens no window of its own.
+        self.count = max(1, -(-(len(self.tokens) - 1) // context))
 
     def __len__(self) -> int:
         return self.count
@@ -77,6 +77,8 @@ class PackedWindows:
 
         Of a stream that knows them also word_starts.
         """
+        if not 0 <= index < self.count:
+            raise IndexError(f"window {index} of {self.count}")
         begin = index * self.context
         here = slice(begin, begin + self.context)
         size = len(self.tokens[here])

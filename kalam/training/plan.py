@@ -1,6 +1,7 @@
 """What a training is about to do: tokens, steps, parameters, memory, time."""
 
 import logging
+import math
 import time
 
 import torch
@@ -8,6 +9,7 @@ import torch
 from kalam.training.head import LARGE
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import PackedWindows
+from kalam.training.precision import autocast
 from kalam.training.recipe import Recipe
 from kalam.training.task import Task, batch_to
 
@@ -35,13 +37,14 @@ def announce(model: torch.nn.Module, task: Task, training: PackedWindows, recipe
         per_epoch,
     )
     logger.info("plan: %d parameters, %d trainable (%.2f %%)", *_parameters(model, trainable))
-    logger.info("plan: about %.2f GB of memory", memory(model, recipe, micro.size) / 1e9)
-    seconds = micro.fit(lambda size: micro_batch_seconds(model, task, training, size))
+    logger.info("plan: about %.2f GB of memory", memory(model, task, recipe, micro.size) / 1e9)
+    with autocast(recipe.precision, model.device):
+        seconds = micro.fit(lambda size: micro_batch_seconds(model, task, training, size))
     passes = recipe.steps * recipe.batch / micro.size
     logger.info("plan: about %.0f s at %.2f s a micro-batch of %d", seconds * passes, seconds, micro.size)
 
 
-def memory(model: torch.nn.Module, recipe: Recipe, micro_batch: int) -> float:
+def memory(model: torch.nn.Module, task: Task, recipe: Recipe, micro_batch: int) -> float:
     """Estimated bytes at the peak: weights, AdamW (gradient and two moments in fp32), activations, logits."""
     config = model.config.get_text_config()
     weights = sum(p.nbytes for p in model.parameters())
@@ -49,7 +52,7 @@ def memory(model: torch.nn.Module, recipe: Recipe, micro_batch: int) -> float:
     tokens = micro_batch * recipe.context
     hidden, layers = config.hidden_size, config.num_hidden_layers
     kept = 4 * layers + LAYER_BYTES if recipe.gradient_checkpointing else LAYER_BYTES * layers
-    logits = min(tokens * config.vocab_size, LARGE)
+    logits = min(tokens * config.vocab_size, LARGE if task.chunked else math.inf)
     return weights + optimiser + tokens * hidden * kept + LOGITS_BYTES * logits
 
 
@@ -61,9 +64,11 @@ def micro_batch_seconds(model: torch.nn.Module, task: Task, training: PackedWind
     with torch.random.fork_rng():
         for _ in range(2):  # the first pass also loads kernels
             started = time.monotonic()
-            loss, _ = task.loss(model, batch)
-            loss.backward()
-            model.zero_grad(set_to_none=True)
+            try:
+                loss, _ = task.loss(model, batch)
+                loss.backward()
+            finally:
+                model.zero_grad(set_to_none=True)
     return time.monotonic() - started
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kalam.files.errors import InputError
-from kalam.training.head import Head, plain
+from kalam.training.head import Head, cross_entropy
 from kalam.training.packing import TokenStream
 from kalam.training.task import Batch, Task, batch_to
 
@@ -28,7 +28,7 @@ def probe(model: torch.nn.Module, task: Task) -> None:
     leaked = leakage(model, task)
     if leaked > LEAKAGE:
         raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
-    task.chunked = Head(model).linear and unchunked_difference(model, task) < DIFFERENCE
+    task.chunked = unchunked_difference(model, task) < DIFFERENCE
     if not task.chunked:
         logger.info("the logits are kept whole: the model's last layer is not all that makes them")
 
@@ -48,7 +48,8 @@ def unchunked_difference(model: torch.nn.Module, task: Task) -> float:
     batch = two_documents(model, task, 0)
     inputs, labels = task.inputs(model, batch), batch["labels"]
     with at_rest(model):
-        whole, chunked = plain(model(**inputs).logits, labels), Head(model).chunked(inputs, labels)
+        whole = cross_entropy(model(**inputs).logits, labels)
+        chunked = Head(model).chunked(inputs, labels)
     return float((whole - chunked).abs() / whole.abs())
 
 

@@ -91,7 +91,7 @@ WRONG = [
         {"models__small__registers": ["song"]},
         ".models.small.registers: found song, which no source has; allowed are pros",
     ),
-    ({"models__best": {"kind": "local", "path": "x"}}, ".models: found best, which stands for the choice"),
+    ({"models__best": {"kind": "local", "path": "x"}}, ".models: found best, which has a meaning of its own"),
     ({"evaluation__stride": 4096}, ".evaluation.stride: found 4096; allowed is up to context, 2048"),
     ({"candidates__models": ["huge"]}, ".candidates.models: found huge, which is no model; allowed are small, large"),
     (
@@ -118,6 +118,8 @@ WRONG = [
     ({"runs__adapt__training__epochs": 2}, ".runs.adapt.training: found steps 20 and epochs 2; allowed is one of them"),
     ({"runs__adapt__base": "adapt"}, ".runs.adapt.base: found adapt, which is no model and no run"),
     ({"runs__adapt__tuning": "full"}, ".runs.adapt.quantisation: found nf4; allowed is none where every weight"),
+    ({"models__small__task": "masked"}, ".tokenizer.kind: found bytes; allowed is unigram where the task is masked"),
+    ({"models__floor": {"kind": "local", "path": "x"}}, ".models: found floor, which has a meaning of its own"),
     ({"runs__adapt__task": "masked"}, ".runs.adapt.task: found masked; allowed is causal, that of its base"),
     ({"runs__adapt__masked": {"share": 0.3}}, ".runs.adapt: unknown key masked; allowed are "),
     ({"models__small__task": "masked", "candidates__models": ["small"]}, "found small, which is no causal model"),
@@ -219,6 +221,15 @@ def test_a_length_from_the_command_line_is_the_same_as_one_in_the_file():
     config = small(runs__adapt__training__epochs=2)
     del config["projects"]["bangla"]["runs"]["adapt"]["training"]["steps"]
     assert str(resolve(config, SCHEMA)) == str(given)
+
+
+def test_two_lengths_from_the_command_line_are_refused():
+    with pytest.raises(InputError, match="found steps and num_epochs; allowed is one of them"):
+        resolve(small() | {"num_epochs": 2, "steps": 3}, SCHEMA)
+    config = small(runs__adapt__training__epochs=2)
+    del config["projects"]["bangla"]["runs"]["adapt"]["training"]["steps"]
+    training = resolve(config | {"steps": 3}, SCHEMA)["projects"]["bangla"]["runs"]["adapt"]["training"]
+    assert (training["steps"], training["epochs"]) == (3, None)
 
 
 def test_a_run_goes_on_with_the_adapter_of_another():

@@ -116,3 +116,13 @@ def test_the_random_state_is_put_back():
     MicroBatch(8).fit(work)
     assert len(drawn) == 3
     assert len(set(drawn)) == 1
+
+
+def test_a_resumed_training_goes_on_with_the_size_it_had():
+    """With dropout it decides the result; but one who asks for less gets less."""
+    micro = MicroBatch(8)
+    micro.size = 2
+    micro.go_on_with(4)
+    assert micro.size == 4
+    micro.go_on_with(16)
+    assert micro.size == 8

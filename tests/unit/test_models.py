@@ -1,5 +1,6 @@
 """Base models: made from a configuration, linked from a folder, fetched from a hub that may not be there."""
 
+import json
 import shutil
 
 import pytest
@@ -16,7 +17,7 @@ OLD, NEW = "0" * 40, "1" * 40
 
 
 def hub(revision: str = OLD, repository: str = "someone/tiny") -> dict:
-    return {"kind": "hub", "repository": repository, "revision": revision, "remote_code": False}
+    return {"kind": "hub", "task": "causal", "repository": repository, "revision": revision, "remote_code": False}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def cached(source, folder, revision: str = OLD) -> None:
 
 
 def test_a_local_folder_is_linked_and_loads(source, tokenizer, tmp_path):
-    fetch({"kind": "local", "path": str(source)}, tmp_path / "model")
+    fetch({"kind": "local", "task": "causal", "path": str(source)}, tmp_path / "model")
     meta = read_json(tmp_path / "model" / "meta.json")
     assert (meta["kind"], meta["path"], meta["model_type"]) == ("local", str(source), "qwen2")
     assert (tmp_path / "model" / "model.safetensors").resolve() == (source / "model.safetensors").resolve()
@@ -54,7 +55,7 @@ def test_a_local_folder_is_linked_and_loads(source, tokenizer, tmp_path):
 
 def test_the_digest_follows_the_files(source, tmp_path):
     def digest() -> str:
-        fetch({"kind": "local", "path": str(source)}, tmp_path / "model")
+        fetch({"kind": "local", "task": "causal", "path": str(source)}, tmp_path / "model")
         return read_json(tmp_path / "model" / "meta.json")["digest"]
 
     first = digest()
@@ -73,7 +74,9 @@ def test_the_digest_follows_the_files(source, tmp_path):
 
 def test_the_files_of_a_local_model_are_its_inputs(source):
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert set(local_files({"kind": "local", "path": str(source)})) == {str(source / name) for name in names}
+    assert set(local_files({"kind": "local", "task": "causal", "path": str(source)})) == {
+        str(source / name) for name in names
+    }
     assert local_files(hub()) == []
 
 
@@ -88,14 +91,14 @@ def test_a_folder_without_its_parts_is_refused_and_nothing_is_written(source, tm
     (source / missing).unlink()
     (source / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(InputError, match=message):
-        fetch({"kind": "local", "path": str(source)}, tmp_path / "model")
+        fetch({"kind": "local", "task": "causal", "path": str(source)}, tmp_path / "model")
     assert not list((tmp_path / "model").iterdir())
 
 
 def test_a_model_is_not_linked_onto_itself(source):
     before = sorted(path.name for path in source.iterdir())
     with pytest.raises(InputError, match="allowed is any other folder"):
-        fetch({"kind": "local", "path": str(source)}, source)
+        fetch({"kind": "local", "task": "causal", "path": str(source)}, source)
     assert sorted(path.name for path in source.iterdir()) == before
 
 
@@ -153,3 +156,12 @@ def test_a_scratch_model_fits_its_tokenizer_and_its_seed(tokenizer, tiny, shapes
 def test_an_architecture_that_cannot_be_is_refused(tokenizer, shapes, changes, message):
     with pytest.raises(InputError, match=message):
         initialise(shapes["llama"] | changes, tokenizer, 0)
+
+
+def test_a_model_of_another_task_is_refused(source, tmp_path):
+    with pytest.raises(InputError, match="found qwen2 without a masked head, while the model's task is masked"):
+        fetch({"kind": "local", "task": "masked", "path": str(source)}, tmp_path / "model")
+    config = read_json(source / "config.json") | {"architectures": ["XLMRobertaForMaskedLM"]}
+    (source / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="found XLMRobertaForMaskedLM, while the model's task is causal"):
+        fetch({"kind": "local", "task": "causal", "path": str(source)}, tmp_path / "model")

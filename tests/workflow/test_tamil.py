@@ -12,6 +12,7 @@ RESULTS = Path("results/tamil")
 OWN = {"licence": "CC0-1.0", "author": "Kalam", "retrieved": "2026-01-01"}
 SHORT = TRAINING | {"steps": 8, "evaluate_every": 4}
 REGISTERS = ["modern", "classical"]
+LOOSE = {"task": "causal", "quantisation": "none", "training": SHORT}
 TAMIL = {
     "language": "ta",
     "sources": {
@@ -71,8 +72,8 @@ TAMIL = {
             "lora": {"rank": 2, "dora": True},
             "training": SHORT | {"steps": None, "epochs": 0.5},
         },
-        "adapt": {"task": "causal", "base": "gemma", "registers": ["classical"], "training": SHORT},
-        "again": {"task": "causal", "base": "adapt", "registers": ["modern"], "training": SHORT},
+        "adapt": {**LOOSE, "base": "gemma", "registers": ["classical"]},
+        "again": {**LOOSE, "base": "adapt", "registers": ["modern"]},
         "whole": {
             "task": "causal",
             "base": "again",
