@@ -72,6 +72,7 @@ def peer(base: Path, windows: PackedWindows, folder: Path) -> float:
         per_device_train_batch_size=BATCH,
         learning_rate=1e-3,
         save_strategy="no",
+        remove_unused_columns=False,
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
     )
