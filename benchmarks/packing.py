@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.loop_and_trainer import ARCHITECTURE
 from benchmarks.workflow import ROOT, machine, write_result
 from kalam.files.jsonl import read_jsonl
 from kalam.models.scratch import initialise
@@ -26,16 +27,6 @@ from kalam.training.head import cross_entropy
 from kalam.training.packing import IGNORED, TokenStream
 
 CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
-ARCHITECTURE = {
-    "model_type": "llama",
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": CONTEXT,
-    "tie_word_embeddings": True,
-}
 
 
 def texts() -> tuple[str, list[str]]:
