@@ -1,6 +1,6 @@
 # Runs: a base, adapted.
-# requires: results/{project}/splits/, results/{project}/models/{model}/meta.json
-# provides: results/{project}/runs/{run}/meta.json (with adapter/ beside it), .../history.jsonl
+# requires: results/{project}/splits/, results/{project}/models/{model}/meta.json, .../models/best.json
+# provides: results/{project}/runs/{run}/meta.json (with adapter/ or model/ beside it), .../base.json, .../history.jsonl
 
 
 rule choose_base:

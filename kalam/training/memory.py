@@ -48,8 +48,8 @@ class MicroBatch:
             restore(states)
 
     def go_on_with(self, size: int) -> None:
-        """Take the size that a resumed training had, which with dropout decides its result; but no more
-        than what is asked for now."""
+        """Take the size that a resumed training had, which with dropout decides its result, or the
+        configured one where that is smaller."""
         self.size = min(size, self.asked)
 
     def halve(self, reason: str) -> None:

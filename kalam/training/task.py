@@ -1,5 +1,6 @@
 """What the training engine asks of a task, and what every task over packed tokens shares."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ Batch = dict[str, "torch.Tensor"]
 Draw = tuple[int, ...]
 
 
-class Task:
+class Task(ABC):
     """A way to train a model on text; a module of kalam.tasks has a subclass of this name.
 
     It is made from the tokenizer and the task's own section of the configuration. A label of IGNORED
@@ -43,13 +44,13 @@ class Task:
         """The stream in windows of `context` tokens; a batch is so many of them, so a budget of tokens."""
         return PackedWindows(stream, context, self.pad, self.lookahead)
 
+    @abstractmethod
     def collate(self, windows: Sequence[dict[str, np.ndarray]], draws: Sequence[Draw]) -> Batch:
         """int64 tensors [windows, context]: input_ids, labels, position_ids, document."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
         """What the model's forward is called with, so that no position sees another document."""
-        raise NotImplementedError
 
     def logits(self, model: "torch.nn.Module", batch: Batch) -> "torch.Tensor":
         """[windows, context, vocabulary]."""
