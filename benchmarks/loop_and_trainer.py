@@ -20,6 +20,7 @@ from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
 from kalam.training.packing import PackedWindows, TokenStream, block_mask
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 from kalam.training.task import stack
 
 ROUNDS, STEPS, CONTEXT, BATCH = 5, 30, 256, 4
@@ -58,7 +59,7 @@ def ours(base: Path, windows: PackedWindows, folder: Path) -> float:
     model = add_lora(load_base({"folder": base}, "nf4"), LORA, 0, False)
     one = PackedWindows(TokenStream(windows.tokens[: CONTEXT + 1], np.array([0])), CONTEXT)
     started = time.monotonic()
-    train(model, Task(load_tokenizer(base)), windows, one, recipe, CheckpointFolder(folder))
+    train(Learner(model, recipe.precision), Task(load_tokenizer(base)), windows, one, recipe, CheckpointFolder(folder))
     return time.monotonic() - started
 
 

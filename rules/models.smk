@@ -71,6 +71,8 @@ rule pretrain:
         model=models_of_kind("scratch"),
     conda:
         "../envs/train.yaml"
+    resources:
+        tasks=1,
     params:
         checkpoints="checkpoints/{project}/{model}",
         task=task_settings("models", "model"),

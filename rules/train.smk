@@ -60,6 +60,8 @@ rule train_run:
         "logs/{project}/train_run/{run}.benchmark.jsonl"
     conda:
         "../envs/train.yaml"
+    resources:
+        tasks=1,
     params:
         checkpoints="checkpoints/{project}/{run}",
         run=lookup(within=config, dpath="projects/{project}/runs/{run}"),

@@ -4,23 +4,23 @@ from typing import TYPE_CHECKING
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.training.adapt import adapt
+from kalam.training.launch import launch
 from kalam.training.recipe import Recipe
-from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
-use_threads(snakemake.threads)
 run = snakemake.params.run
-adapt(
-    base=read_json(snakemake.input.base),
-    tokens={split: snakemake.input[split] for split in ("train", "validation")},
-    task=snakemake.params.task,
-    lora=run["lora"] if run["tuning"] == "lora" else None,
-    quantisation=run["quantisation"],
-    recipe=Recipe.of(run["training"], snakemake.params.seed),
-    code=snakemake.params.code,
-    checkpoints=snakemake.params.checkpoints,
-    results=Path(snakemake.output.meta).parent,
-)
+arguments = {
+    "base": read_json(snakemake.input.base),
+    "tokens": {split: snakemake.input[split] for split in ("train", "validation")},
+    "task": snakemake.params.task,
+    "lora": run["lora"] if run["tuning"] == "lora" else None,
+    "quantisation": run["quantisation"],
+    "recipe": Recipe.of(run["training"], snakemake.params.seed),
+    "code": snakemake.params.code,
+    "checkpoints": snakemake.params.checkpoints,
+    "results": str(Path(snakemake.output.meta).parent),
+}
+launch(adapt, arguments, snakemake.log[0], snakemake.threads, snakemake.resources.tasks)

@@ -38,8 +38,11 @@ def load_base(
     quantisation: str = "none",
     precision: str = "auto",
     model_class: str = "AutoModelForCausalLM",
+    sharded: bool = False,
 ) -> "PreTrainedModel":
     """The model of a folder in the hub's layout (`folder`, `remote_code`), on the device, in evaluation mode.
+
+    One that is to be `sharded` stays on the CPU until each process takes its part.
 
     `nf4` quantises its linear layers to 4-bit NormalFloat with double quantisation (Dettmers et
     al. 2023, QLoRA). `model_class` is an Auto class of transformers. Safetensors only. Raises
@@ -56,13 +59,14 @@ def load_base(
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype if sharded else None,  # FSDP wants weights of one floating type
         )
     folder = base["folder"]
     try:
         model = getattr(transformers, model_class).from_pretrained(
             folder,
             dtype=dtype,
-            device_map={"": device()},
+            device_map={"": "cpu" if sharded else device()},
             use_safetensors=True,
             trust_remote_code=base.get("remote_code", False),
             **options,

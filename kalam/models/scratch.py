@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kalam.files.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 FROM_TOKENIZER = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
@@ -55,7 +56,12 @@ def initialise(
         raise InputError(f"architecture.model_type: {str(error).splitlines()[0]}") from None
 
 
-def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: str | Path) -> None:
-    """Write model and tokenizer in the hub's layout (safetensors)."""
-    model.save_pretrained(folder)
+def save(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    folder: str | Path,
+    weights: "dict[str, torch.Tensor] | None" = None,
+) -> None:
+    """Write model and tokenizer in the hub's layout (safetensors); `weights` stand for the model's own."""
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)

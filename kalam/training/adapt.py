@@ -42,6 +42,8 @@ def adapt(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
+        from safetensors.torch import load_file
+
         from kalam.models.adapters import add_lora, continue_lora, load_base, merge, unfreeze
         from kalam.models.scratch import save
         from kalam.text.tokens import load_tokenizer
@@ -50,7 +52,8 @@ def adapt(
 
         tokenizer = load_tokenizer(base["folder"])
         chosen = make_task(task, tokenizer)
-        model = load_base(base, quantisation, "fp32" if not lora else recipe.precision, chosen.model_class)
+        precision = recipe.precision if lora else "fp32"
+        model = load_base(base, quantisation, precision, chosen.model_class, recipe.sharded)
         if not lora:
             whole = merge(model, base["adapter"]) if base["adapter"] else model
             model = unfreeze(whole, recipe.gradient_checkpointing)
@@ -61,10 +64,11 @@ def adapt(
         outcome = fit(model, chosen, tokens, recipe, store)
 
         def write(target: Path) -> None:
+            best = load_file(store.best)
             if lora:
-                model.save_pretrained(target / "adapter")
+                model.save_pretrained(target / "adapter", state_dict=best)
             else:
-                save(model, tokenizer, target / "model")
+                save(model, tokenizer, target / "model", best)
             shutil.copyfile(store.history, target / "history.jsonl")
 
         return write, {"base": base["model"], **outcome}

@@ -30,10 +30,12 @@ class CheckpointFolder:
     best.safetensors                   the trainable weights with the lowest validation loss
     history.jsonl                      a row per step and per evaluation
     final/                             what the training yields, whole or absent
+
+    Of several processes only the main one writes; of the others, nothing is ever written.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, writes: bool = True):
+        self.folder, self.writes = Path(folder), writes
         self.folder.mkdir(parents=True, exist_ok=True)
         self.best = self.folder / "best.safetensors"
         self.history = self.folder / "history.jsonl"
@@ -45,6 +47,9 @@ class CheckpointFolder:
 
         Raises InputError where another holds it.
         """
+        if not self.writes:
+            yield
+            return
         with open(self.folder / "lease", "a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,6 +65,8 @@ class CheckpointFolder:
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         """Write a checkpoint and drop all but the newest; `state` is JSON."""
+        if not self.writes:
+            return
         name = f"step-{step:08d}"
         weights = self.folder / f"{name}.safetensors"
         save_tensors(weights, tensors)
@@ -67,6 +74,11 @@ class CheckpointFolder:
         for old in self._steps()[:-KEPT]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+    def keep_best(self, weights: dict[str, torch.Tensor]) -> None:
+        """Write the trainable weights that are the best so far."""
+        if self.writes:
+            save_tensors(self.best, weights)
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """The newest valid checkpoint, or None; an invalid one is passed over with a line in the log."""
@@ -83,12 +95,16 @@ class CheckpointFolder:
 
     def truncate_history(self, step: int, evaluated: int) -> None:
         """Forget what is made again: steps after `step`, evaluations after step `evaluated`."""
+        if not self.writes:
+            return
         rows = list(_whole_rows(self.history)) if self.history.exists() else []
         last = {True: evaluated, False: step}
         write_jsonl(self.history, [row for row in rows if row["step"] <= last["validation_loss" in row]])
 
     def append_history(self, row: dict[str, Any]) -> None:
         """Add a row; a kill can cut the last line, which truncate_history forgets."""
+        if not self.writes:
+            return
         with open(self.history, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
 

@@ -11,9 +11,11 @@ from kalam.training.loop import train
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import TokenStream
 from kalam.training.plan import announce
-from kalam.training.precision import autocast
+from kalam.training.precision import mixed_precision
 from kalam.training.probes import probe
+from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 from kalam.training.task import Task, first_position
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train the model's trainable weights on packed token streams, with checkpoints in `store`.
 
+    The best ones are then in `store.best`, and in the model unless it is cut over several processes.
     Returns the outcome: steps, best step, best validation loss (nats per label), labels seen. What
     was learnt of the memory is kept beside `store`, for the next training of this run.
     Raises InputError for an architecture whose packed documents see one another.
@@ -33,14 +36,18 @@ def fit(
         if not packed.targets:
             raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
     require_positions(model, recipe.context)
-    with autocast(recipe.precision, model.device):
-        probe(model, task)
     recipe = recipe.for_windows(len(windows["train"]))
-    micro = MicroBatch(
-        min(recipe.micro_batch, recipe.batch), store.folder.parent / "memory.json", memory_key(model, recipe)
-    )
-    announce(model, task, windows["train"], recipe, micro)
-    progress = train(model, task, windows["train"], windows["validation"], recipe, store, micro)
+    processes = Processes()
+    sharded = recipe.sharded and processes.count > 1
+    if sharded and mixed_precision(recipe.precision) == "fp16":
+        raise InputError("training.precision: fp16; allowed with fsdp are bf16 and fp32")
+    key = memory_key(model, recipe, processes.count if sharded else 1)
+    size = min(recipe.micro_batch, -(-recipe.batch // processes.count))
+    micro = MicroBatch(size, store.folder.parent / "memory.json", key, sharded)
+    learner = Learner(model, recipe.precision, sharded)
+    learner(probe, task)
+    announce(learner, task, windows["train"], recipe, micro)
+    progress = train(learner, task, windows["train"], windows["validation"], recipe, store, micro)
     logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)
     if progress.best_step == 0:
         logger.warning("no step was better on the validation split than what it began with, which is kept")
@@ -52,11 +59,12 @@ def fit(
     }
 
 
-def memory_key(model: torch.nn.Module, recipe: Recipe) -> dict[str, Any]:
-    """What decides the memory of one window."""
+def memory_key(model: torch.nn.Module, recipe: Recipe, parts: int) -> dict[str, Any]:
+    """What decides the memory of one window, of a model in so many parts."""
     settings = {key: getattr(recipe, key) for key in ("context", "precision", "gradient_checkpointing")}
     trainable = sum(p.nbytes for p in model.parameters() if p.requires_grad)
-    return {**settings, "weights": sum(p.nbytes for p in model.parameters()), "trainable": trainable}
+    weights = sum(p.nbytes for p in model.parameters())
+    return {**settings, "weights": weights, "trainable": trainable, "parts": parts}
 
 
 def require_positions(model: torch.nn.Module, context: int) -> None:

@@ -10,6 +10,8 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
+from kalam.training.launch import START_AGAIN
+from kalam.training.processes import Processes
 
 logger = logging.getLogger(__name__)
 
@@ -17,14 +19,16 @@ Result = TypeVar("Result")
 
 
 class MicroBatch:
-    """How many windows go through the model at once; halved for good whenever memory runs out.
+    """How many windows go through the model at once in each process; halved for good whenever memory runs out.
 
     What was found on a device is kept in `file`, for the next training of the same `key` (settings
-    that decide the memory, as JSON).
+    that decide the memory, as JSON). Where the model is `sharded` the processes need one another in
+    the middle of a pass, so one that fails ends them all, with START_AGAIN, to be started again.
     """
 
-    def __init__(self, size: int, file: Path | None = None, key: dict[str, Any] | None = None):
-        self.size, self.asked, self.file = size, size, file
+    def __init__(self, size: int, file: Path | None = None, key: dict[str, Any] | None = None, sharded: bool = False):
+        self.size, self.asked, self.file, self.sharded = size, size, file, sharded
+        self.processes = Processes()
         self.key = {**(key or {}), "device": device_name()}
         if file and file.exists() and (found := read_json(file))["key"] == self.key:
             self.size = min(size, found["micro_batch"])
@@ -32,19 +36,26 @@ class MicroBatch:
     def fit(self, work: Callable[[int], Result]) -> Result:
         """What `work` gives of the size that fits. It must do the same from its beginning when it is called again.
 
-        The random state is put back before it is. Raises InputError where a single window does not fit.
+        The random state is put back before it is. Where one process fails, all of them halve. Raises
+        InputError where a single window does not fit.
         """
         while True:
             states = random_states()
+            result, reason = None, None
             try:
-                return work(self.size)
+                result = work(self.size)
             except Exception as error:
                 if not should_reduce_batch_size(error):
                     raise
                 reason = str(error).splitlines()[0]
+            alone = self.sharded and self.processes.count > 1
+            if not (reason if alone else self.processes.any(bool(reason))):
+                return result
             # Outside the handler, whose traceback holds on to what the failed pass has allocated.
             clear_device_cache(garbage_collection=True)
-            self.halve(reason)
+            self.halve(reason or "in another process")
+            if alone:
+                raise SystemExit(START_AGAIN)
             restore(states)
 
     def go_on_with(self, size: int) -> None:
@@ -57,7 +68,7 @@ class MicroBatch:
             raise InputError(f"one window does not fit into memory ({reason}); allowed is a shorter context")
         self.size //= 2
         logger.warning("out of memory: going on with a micro-batch of %d (%s)", self.size, reason)
-        if self.file:
+        if self.file and (self.processes.main or self.sharded):
             write_json(self.file, {"key": self.key, "micro_batch": self.size})
 
 

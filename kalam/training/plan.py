@@ -9,8 +9,8 @@ import torch
 from kalam.training.head import LARGE
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import PackedWindows
-from kalam.training.precision import autocast
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 from kalam.training.task import Task, batch_to
 
 logger = logging.getLogger(__name__)
@@ -22,8 +22,9 @@ LOGITS_BYTES = 12
 LAYER_BYTES = 68
 
 
-def announce(model: torch.nn.Module, task: Task, training: PackedWindows, recipe: Recipe, micro: MicroBatch) -> None:
+def announce(learner: Learner, task: Task, training: PackedWindows, recipe: Recipe, micro: MicroBatch) -> None:
     """Log the plan; the time comes from one micro-batch forward and backward, which changes nothing."""
+    model, processes = learner.model, micro.processes.count
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     per_epoch = training.targets
     per_step = per_epoch / len(training) * recipe.batch
@@ -38,9 +39,10 @@ def announce(model: torch.nn.Module, task: Task, training: PackedWindows, recipe
     )
     logger.info("plan: %d parameters, %d trainable (%.2f %%)", *_parameters(model, trainable))
     logger.info("plan: about %.2f GB of memory", memory(model, task, recipe, micro.size) / 1e9)
-    with autocast(recipe.precision, model.device):
-        seconds = micro.fit(lambda size: micro_batch_seconds(model, task, training, size))
-    passes = recipe.steps * recipe.batch / micro.size
+    if processes > 1:
+        logger.info("plan: %d processes, the model %s", processes, "in parts" if learner.sharded else "in each of them")
+    seconds = micro.fit(lambda size: micro_batch_seconds(learner, task, training, size))
+    passes = recipe.steps * recipe.batch / micro.size / processes
     logger.info("plan: about %.0f s at %.2f s a micro-batch of %d", seconds * passes, seconds, micro.size)
 
 
@@ -56,19 +58,18 @@ def memory(model: torch.nn.Module, task: Task, recipe: Recipe, micro_batch: int)
     return weights + optimiser + tokens * hidden * kept + LOGITS_BYTES * logits
 
 
-def micro_batch_seconds(model: torch.nn.Module, task: Task, training: PackedWindows, size: int) -> float:
+def micro_batch_seconds(learner: Learner, task: Task, training: PackedWindows, size: int) -> float:
     """Seconds of one forward and backward pass; gradients and random states are left as they were."""
-    device = next(model.parameters()).device
-    batch = batch_to(task.collate([training[0]] * size, [(0,)] * size), device)
-    model.train()
+    batch = batch_to(task.collate([training[0]] * size, [(0,)] * size), learner.device)
+    learner.train()
     with torch.random.fork_rng():
         for _ in range(2):  # the first pass also loads kernels
             started = time.monotonic()
             try:
-                loss, _ = task.loss(model, batch)
+                loss, _ = learner(task.loss, batch)
                 loss.backward()
             finally:
-                model.zero_grad(set_to_none=True)
+                learner.zero_grad(set_to_none=True)
     return time.monotonic() - started
 
 

@@ -42,6 +42,8 @@ def pretrain(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
+        from safetensors.torch import load_file
+
         from kalam.models.adapters import device
         from kalam.models.scratch import initialise, save
         from kalam.text.tokens import load_tokenizer
@@ -50,7 +52,9 @@ def pretrain(
 
         trained_with = load_tokenizer(tokenizer)
         chosen = make_task(task, trained_with)
-        model = initialise(architecture, trained_with, seed, chosen.model_class).to(device())
+        model = initialise(architecture, trained_with, seed, chosen.model_class)
+        if not (recipe and recipe.sharded):
+            model = model.to(device())
         outcome: dict[str, Any] = {"steps": 0}
         if recipe:
             if recipe.gradient_checkpointing:
@@ -58,7 +62,7 @@ def pretrain(
             outcome = fit(model, chosen, tokens, recipe, store)
 
         def write(target: Path) -> None:
-            save(model, trained_with, target)
+            save(model, trained_with, target, load_file(store.best) if recipe else None)
             store.history.touch()
             shutil.copyfile(store.history, target / "history.jsonl")
 

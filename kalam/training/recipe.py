@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 # These change how long a training takes and what it needs, never what comes out.
-WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing")
+WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing", "parallel")
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,17 @@ class Recipe:
     save_every: int = 50
     precision: str = "auto"
     gradient_checkpointing: bool = True
+    parallel: str = "ddp"
 
     @classmethod
     def of(cls, section: dict[str, Any], seed: int) -> "Recipe":
         names = {field.name for field in fields(cls)}
         return cls(seed=seed, **{key: value for key, value in section.items() if key in names})
+
+    @property
+    def sharded(self) -> bool:
+        """Whether several processes hold parts of the model, not all of it each."""
+        return self.parallel == "fsdp"
 
     def for_windows(self, count: int) -> "Recipe":
         """The recipe in steps, where it is in epochs, for that many windows."""

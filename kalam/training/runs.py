@@ -9,6 +9,7 @@ from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.jsonl import write_json
 from kalam.training.handout import drop_checkpoints, file_digests, hand_out
+from kalam.training.launch import is_main
 
 if TYPE_CHECKING:
     from kalam.training.checkpoints import CheckpointFolder
@@ -38,15 +39,24 @@ def finished_or(
         logger.info("finished before, as %s: handing it out without a step", fingerprint)
     else:
         from kalam.training.checkpoints import CheckpointFolder
+        from kalam.training.processes import Processes
 
         logger.info("training %s", folder)
-        store = CheckpointFolder(folder)
+        processes = Processes()
+        store = CheckpointFolder(folder, writes=processes.main)
         with store.lease():
+            processes.wait()
             write, outcome = make(store)
-            with atomic_directory(final) as temporary:
-                write(temporary)
-                files = file_digests(temporary)
-                meta = {"fingerprint": fingerprint, "identity": identity, "outcome": outcome, "files": files}
-                write_json(temporary / "meta.json", {**meta, "digest": digest_value(files)})
-    drop_checkpoints(folder)
-    hand_out(final, Path(results))
+            if processes.main:
+                finish(final, write, {"fingerprint": fingerprint, "identity": identity, "outcome": outcome})
+    if is_main():
+        drop_checkpoints(folder)
+        hand_out(final, Path(results))
+
+
+def finish(final: Path, write: Writer, meta: dict[str, Any]) -> None:
+    """Make the folder of a finished training, whole or not at all."""
+    with atomic_directory(final) as temporary:
+        write(temporary)
+        files = file_digests(temporary)
+        write_json(temporary / "meta.json", {**meta, "files": files, "digest": digest_value(files)})

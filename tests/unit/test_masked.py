@@ -20,6 +20,7 @@ from kalam.training.loop import train
 from kalam.training.packing import IGNORED, PackedWindows, TokenStream
 from kalam.training.probes import LEAKAGE, leakage
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 from kalam.training.task import first_position
 
 VOCABULARY, MASK, SPECIAL = 90, 4, [0, 1, 2, 3, 4]
@@ -148,7 +149,7 @@ def test_neither_the_micro_batch_nor_a_resumption_changes_what_is_hidden(masked_
         store = CheckpointFolder(tmp_path / folder)
         given = Recipe(**recipe | changes | {"schedule": "constant", "steps": steps})
         model = masked_model()
-        train(model, Task(Letters()), windows, windows, given, store)
+        train(Learner(model, "fp32"), Task(Letters()), windows, windows, given, store)
         return [row.get("loss", row.get("validation_loss")) for row in read_jsonl(store.history)], model.state_dict()
 
     whole, weights = losses("whole", micro_batch=4)

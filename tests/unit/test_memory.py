@@ -13,6 +13,7 @@ from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
 from kalam.training.memory import MicroBatch
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 
 RECIPE = Recipe(seed=3, steps=6, learning_rate=1e-2, context=16, batch=8, micro_batch=8, evaluate_every=3, save_every=2)
 MESSAGE = "CUDA out of memory. Tried to allocate 2.00 GiB."
@@ -42,7 +43,7 @@ def go(tiny, windows, tmp_path):
             CheckpointFolder(tmp_path / f"{len(list(tmp_path.iterdir()))}"),
         )
         micro = MicroBatch(RECIPE.micro_batch)
-        train(model, task, windows, windows, RECIPE, store, micro)
+        train(Learner(model, "fp32"), task, windows, windows, RECIPE, store, micro)
         return SimpleNamespace(rows=list(read_jsonl(store.history)), micro=micro, weights=model.state_dict())
 
     return run

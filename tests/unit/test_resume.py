@@ -17,6 +17,7 @@ from kalam.training.checkpoints import KEPT, CheckpointFolder
 from kalam.training.handout import drop_checkpoints
 from kalam.training.loop import Preempted, Progress, train
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 
 RECIPE = Recipe(
     seed=3,
@@ -66,7 +67,7 @@ def go(tiny, windows, tmp_path):
     def run(folder: str, task=None, recipe=RECIPE) -> SimpleNamespace:
         torch.manual_seed(random.SystemRandom().getrandbits(32))
         model, store = tiny("xglm", dropout=0.2, attention_dropout=0.1), CheckpointFolder(tmp_path / folder)
-        progress = train(model, task or Acting(), windows, windows, recipe, store)
+        progress = train(Learner(model, recipe.precision), task or Acting(), windows, windows, recipe, store)
         best = store.best.read_bytes()
         return SimpleNamespace(
             progress=progress, weights=model.state_dict(), history=list(read_jsonl(store.history)), best=best
@@ -150,9 +151,9 @@ def test_a_signal_at_any_moment_leaves_a_checkpoint_of_the_step_it_names(go, tmp
     for count in range(2 * EVALUATION + 10):  # as often as it asks
 
         @contextmanager
-        def told_after(count=count):
+        def told_after(_, count=count):
             asked = []
-            yield lambda: len(asked) >= count or asked.append(None)
+            yield lambda _: len(asked) >= count or asked.append(None)
 
         monkeypatch.setattr(loop, "told_to_stop", told_after)
         with pytest.raises(Preempted):

@@ -15,6 +15,7 @@ from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import shuffled, train
 from kalam.training.packing import IGNORED
 from kalam.training.recipe import Recipe
+from kalam.training.sharding import Learner
 
 CAUSAL = Task(SimpleNamespace(pad_token_id=0))
 RECIPE = {
@@ -37,8 +38,8 @@ def trained(windows, tmp_path):
     """A model trained by the loop: progress, the rows of its steps and those of its evaluations."""
 
     def run(model, task=CAUSAL, training=windows, validation=windows, **changes):
-        store = CheckpointFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
-        progress = train(model, task, training, validation, Recipe(**RECIPE | changes), store)
+        store, recipe = CheckpointFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}"), Recipe(**RECIPE | changes)
+        progress = train(Learner(model, recipe.precision), task, training, validation, recipe, store)
         rows = list(read_jsonl(store.history))
         steps = [row for row in rows if "loss" in row]
         return SimpleNamespace(progress=progress, steps=steps, evaluations=[row for row in rows if row not in steps])

@@ -1,0 +1,81 @@
+"""A training in one process or in several: on this machine, or on the nodes of a SLURM job."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kalam.files.logs import log_to
+from kalam.training.recipe import Recipe
+from kalam.training.threads import use_threads
+
+logger = logging.getLogger(__name__)
+
+START_AGAIN = 75  # what a process ends with that only a new start helps
+GRACE = 600  # seconds to save in, after SIGTERM
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, threads: int, tasks: int = 1) -> None:
+    """Call `train`, a function of a module of this package, in so many processes at once.
+
+    `arguments` are JSON, but for a Recipe. Raises SystemExit with the status of the process that failed.
+    """
+    use_threads(max(1, threads // tasks))
+    if tasks == 1:
+        train(**arguments)
+        return
+    call = {"module": train.__module__, "function": train.__name__, "arguments": arguments, "log": log}
+    command = ["-m", __name__, json.dumps(call, default=asdict)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    while (status := on_this_machine(command, tasks)) == START_AGAIN:
+        logger.info("starting the %d processes again", tasks)
+    if status:
+        raise SystemExit(status)
+
+
+def on_this_machine(command: list[str], tasks: int) -> int:
+    """Run Python in so many processes here, by torch's elastic agent; the exit status."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=tasks,
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        shutdown_timeout=GRACE,
+    )
+    try:
+        elastic_launch(config, sys.executable)(*command)
+    except ChildFailedError as error:
+        return error.get_first_failure()[1].exitcode
+    except SignalException as error:
+        return 128 + error.sigval
+    return 0
+
+
+def take_part(call: dict[str, Any]) -> None:
+    """What each of several processes does: its part of `call`, as `launch` wrote it."""
+    log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
+    arguments = call["arguments"]
+    if arguments.get("recipe"):
+        arguments["recipe"] = Recipe(**arguments["recipe"])
+    getattr(import_module(call["module"]), call["function"])(**arguments)
+
+
+if __name__ == "__main__":
+    take_part(json.loads(sys.argv[1]))

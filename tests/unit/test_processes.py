@@ -1,0 +1,174 @@
+"""Several processes train what one would have trained: on this machine, by gloo."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kalam.files.jsonl import read_json, read_jsonl
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = {
+    "seed": 1,
+    "steps": 4,
+    "learning_rate": 1e-2,
+    "context": 16,
+    "batch": 5,  # not to be shared evenly
+    "micro_batch": 2,
+    "evaluate_every": 2,
+    "save_every": 1,
+}
+LORA = {
+    "rank": 4,
+    "alpha": 8,
+    "dropout": 0.0,
+    "targets": "all-linear",
+    "rslora": False,
+    "dora": False,
+    "initialisation": "kaiming",
+}
+CALL = """
+import json, logging, sys
+from importlib import import_module
+from kalam.files.logs import log_to
+from kalam.training.launch import launch
+from kalam.training.recipe import Recipe
+module, function, tasks, log, arguments, recipe = json.loads(sys.argv[1])
+log_to(log)
+arguments["recipe"] = Recipe(**recipe)
+launch(getattr(import_module(module), function), arguments, log, 1, tasks)
+"""
+
+
+@pytest.fixture(scope="module")
+def tokens(stream, tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("tokens")
+    for split in ("train", "validation"):
+        stream.save(folder / f"{split}.safetensors")
+    return {split: str(folder / f"{split}.safetensors") for split in ("train", "validation")}
+
+
+@pytest.fixture(scope="module")
+def base(model_folder):
+    return {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False, "adapter": None}
+
+
+@pytest.fixture(scope="module")
+def go(base, tokens, tmp_path_factory):
+    """Adapt a tiny model in so many processes: exit status, history, files, log."""
+
+    def run(tasks, folder=None, function="kalam.training.adapt.adapt", tuning="lora", quantisation="nf4", **changes):
+        folder = folder or tmp_path_factory.mktemp("training")
+        dropout = changes.pop("dropout", 0.0)
+        arguments = {
+            "base": base,
+            "tokens": tokens,
+            "task": {"name": "causal"},
+            "lora": LORA | {"dropout": dropout} if tuning == "lora" else None,
+            "quantisation": quantisation,
+            "code": "1",
+            "checkpoints": str(folder / "checkpoints"),
+            "results": str(folder / "results"),
+        }
+        module, name = function.rsplit(".", 1)
+        call = [module, name, tasks, str(folder / "log"), arguments, RECIPE | changes]
+        environment = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, json.dumps(call)], env=environment, capture_output=True, text=True
+        )
+        history = next(iter((folder / "checkpoints").glob("*/history.jsonl")), None)
+        return SimpleNamespace(
+            status=done.returncode,
+            output=done.stderr,
+            folder=folder,
+            log=(folder / "log").read_text(encoding="utf-8"),
+            rows=list(read_jsonl(history)) if history else [],
+            files={
+                str(p.relative_to(folder / "results")): p.read_bytes()
+                for p in (folder / "results").rglob("*")
+                if p.is_file()
+            },
+        )
+
+    return run
+
+
+def require_alike(run, one):
+    """The same losses to 1e-5, and the same files in the results."""
+    assert run.status == 0, run.output
+    assert len(run.rows) == len(one.rows) > 4
+    for row, expected in zip(run.rows, one.rows, strict=True):
+        assert row == pytest.approx(expected, abs=1e-5)
+    assert run.files.keys() == one.files.keys()
+
+
+@pytest.fixture(scope="module")
+def one(go):
+    return go(1)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_adapt_a_quantised_model_as_one_does(go, one, parallel):
+    run = go(2, parallel=parallel)
+    require_alike(run, one)
+    words = {"ddp": "in each of them", "fsdp": "in parts"}[parallel]
+    assert f"plan: 2 processes, the model {words}" in run.log
+    assert run.log.count("step 4: validation loss") == 1
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_whole_model_are_trained_and_written_whole(go):
+    one, run = (go(tasks, tuning="full", quantisation="none", parallel="fsdp") for tasks in (1, 2))
+    require_alike(run, one)
+    from safetensors.torch import load
+
+    weights, expected = (load(r.files["model/model.safetensors"]) for r in (run, one))
+    assert weights.keys() == expected.keys()
+    assert all(torch_close(weights[name], expected[name]) for name in weights)
+
+
+def torch_close(a, b) -> bool:
+    import torch
+
+    return torch.allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_parts_of_a_model_and_a_loss_in_chunks(go, one, tuning):
+    quantisation = "nf4" if tuning == "lora" else "none"
+    expected = one if tuning == "lora" else go(1, tuning=tuning, quantisation=quantisation)
+    require_alike(
+        go(2, function="trouble.in_chunks", tuning=tuning, quantisation=quantisation, parallel="fsdp"), expected
+    )
+
+
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_where_one_process_runs_out_of_memory_all_halve(go, one, parallel):
+    run = go(2, function="trouble.narrow", parallel=parallel)
+    require_alike(run, one)
+    assert read_json(run.folder / "checkpoints" / "memory.json")["micro_batch"] == 1
+    assert ("starting the 2 processes again" in run.log) == (parallel == "fsdp")
+
+
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_a_signal_to_one_process_stops_all_and_nothing_is_lost(go, parallel):
+    whole = go(2, dropout=0.3, parallel=parallel)
+    cut = go(2, function="trouble.stopped", dropout=0.3, parallel=parallel)
+    assert cut.status == 143, cut.output
+    assert "told to stop: saved at step" in cut.log
+    resumed = go(2, folder=cut.folder, function="trouble.stopped", dropout=0.3, parallel=parallel)
+    assert "resuming at step" in resumed.log
+    assert resumed.rows == whole.rows
+    assert resumed.files == whole.files
+
+
+def test_another_number_of_processes_goes_on(go, one):
+    cut = go(2, function="trouble.stopped")
+    assert cut.status == 143, cut.output
+    resumed = go(1, folder=cut.folder)
+    assert "1 processes go on with what 2 began" in resumed.log
+    require_alike(resumed, one)
