@@ -114,6 +114,12 @@ def model_files(wildcards):
     return local_files(config["projects"][wildcards.project]["models"][wildcards.model])
 
 
+def extended_base(wildcards):
+    """The model whose vocabulary a model extends."""
+    models = config["projects"][wildcards.project]["models"]
+    return f"results/{wildcards.project}/models/{models[wildcards.model]['base']}/meta.json"
+
+
 def clean_sources(wildcards):
     return expand(
         "results/{project}/corpus/clean/{source}.jsonl",
@@ -165,7 +171,8 @@ def base_models(wildcards):
 def floor_registers(wildcards):
     """The registers of the two floors of a run: what its base has read, and that with what the run reads.
 
-    What a hub's model has read nobody knows: the project's other registers stand for it.
+    What a hub's model has read nobody knows: the project's other registers stand for it, or all of
+    them where the run reads them all.
     """
     project = config["projects"][wildcards.project]
     trained = project["runs"][wildcards.run]["registers"]
@@ -182,7 +189,7 @@ def floor_registers(wildcards):
     ]
     before = pretrained or [name for name in registers(project) if name not in trained]
     return {
-        "base": sorted({*before, *earlier}),
+        "base": sorted({*before, *earlier} or registers(project)),
         "adapted": sorted({*before, *earlier, *trained}),
     }
 

@@ -1,4 +1,4 @@
-# Base models: fetched from a hub, linked from a folder, or made here; and the choice among them.
+# Base models: fetched from a hub, linked from a folder, made here, or extended; and the choice among them.
 # requires: results/{project}/splits/
 # provides: results/{project}/models/{model}/meta.json, .../models/{model}/scores/, .../models/best.json,
 #           results/{project}/candidates.tsv
@@ -90,6 +90,33 @@ rule pretrain:
         "../scripts/pretrain.py"
 
 
+rule extend_model:
+    input:
+        base=extended_base,
+        train="results/{project}/splits/train.jsonl",
+        validation="results/{project}/splits/validation.jsonl",
+    output:
+        meta="results/{project}/models/{model}/meta.json",
+        tokens="results/{project}/models/{model}/tokens_per_byte.tsv",
+    log:
+        "logs/{project}/extend_model/{model}.log",
+    wildcard_constraints:
+        model=models_of_kind("extended"),
+    conda:
+        "../envs/train.yaml"
+    params:
+        pieces=lookup(within=config, dpath="projects/{project}/models/{model}/pieces"),
+        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
+        registers=lookup(
+            within=config, dpath="projects/{project}/models/{model}/registers"
+        ),
+        code=code_of_task("extend_model.py", "models", "model"),
+    message:
+        "Extending the vocabulary of {wildcards.model}"
+    script:
+        "../scripts/extend_model.py"
+
+
 rule score_model:
     input:
         model="results/{project}/models/{model}/meta.json",
@@ -106,11 +133,6 @@ rule score_model:
         "../envs/train.yaml"
     params:
         evaluation=window_settings,
-        remote_code=lookup(
-            within=config,
-            dpath="projects/{project}/models/{model}/remote_code",
-            default=False,
-        ),
         code=code("score_model.py"),
     message:
         "Scoring {wildcards.model}"

@@ -6,6 +6,7 @@ from kalam.evaluation.perplexity import score
 from kalam.files.jsonl import write_jsonl
 from kalam.files.logs import log_to
 from kalam.models.adapters import load_base
+from kalam.models.bases import base_of_model
 from kalam.text.tokens import load_tokenizer
 from kalam.training.threads import use_threads
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 folder = Path(snakemake.input.model).parent
-model = load_base({"folder": folder, "remote_code": snakemake.params.remote_code})
+model = load_base(base_of_model(folder.name, [snakemake.input.model]))
 tokenizer = load_tokenizer(folder)
 for split in ("validation", "test"):
     rows = score(model, tokenizer, documents_of(snakemake.input[split]), **snakemake.params.evaluation)

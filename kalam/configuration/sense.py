@@ -8,6 +8,7 @@ CAUSAL, MASKED = "causal", "masked"
 TAKEN = {BEST, LOWEST, "base", "floor", "floor_base"}  # what tables and settings call something else
 # A masked model needs a mask, a causal one to lose no line break.
 TOKENIZERS = {CAUSAL: "bytes", MASKED: "unigram"}
+FETCHED = "fetched"
 BYTES = 260  # the least vocabulary of a byte-level tokenizer
 
 
@@ -37,11 +38,12 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
 
 def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Model names that come about by different rules in different projects."""
-    first: dict[str, tuple[str, bool]] = {}
+    first: dict[str, tuple[str, str]] = {}
     for project, section in projects.items():
         for name, model in section["models"].items():
-            other, made_here = first.setdefault(name, (project, model["kind"] == "scratch"))
-            if made_here != (model["kind"] == "scratch"):
+            origin = FETCHED if model["kind"] in ("hub", "local") else model["kind"]
+            other, before = first.setdefault(name, (project, origin))
+            if before != origin:
                 yield (
                     f"projects.{project}.models.{name}.kind: found {model['kind']}, while {other} has a model of this "
                     "name that comes about otherwise; allowed is another name"
@@ -71,6 +73,9 @@ def _bases(project: dict[str, Any]) -> Iterator[str]:
     models = list(project["models"])
     for name in sorted(TAKEN & {*models}):
         yield f"models: found {name}, which has a meaning of its own; allowed is any other name"
+    for name, model in project["models"].items():
+        if model["kind"] == "extended":
+            yield from _extension(project, name)
     for name in project["runs"]:
         if name in models:
             yield f"runs.{name}: found the name of a model; allowed is any other name"
@@ -93,6 +98,17 @@ def _bases(project: dict[str, Any]) -> Iterator[str]:
             yield f"runs.{name}.base: found {run['base']}, which itself begins with {name}; allowed is no circle"
             continue
         yield from _continuation(project, name)
+
+
+def _extension(project: dict[str, Any], name: str) -> Iterator[str]:
+    """What an extended model must share with its base."""
+    models, model = project["models"], project["models"][name]
+    others = [other for other in models if models[other]["kind"] != "extended"]
+    if model["base"] not in others:
+        allowed = ", ".join(others) or "none"
+        yield f"models.{name}.base: found {model['base']}; allowed are models that are not extended: {allowed}"
+    elif models[model["base"]]["task"] != model["task"]:
+        yield f"models.{name}.task: found {model['task']}; allowed is {models[model['base']]['task']}, that of its base"
 
 
 def runs_before(runs: dict[str, Any], name: str) -> list[str]:

@@ -22,3 +22,11 @@ def documents_of(path: str | Path, registers: Collection[str] | None = None) -> 
 def texts_of(path: str | Path, registers: Collection[str] | None = None) -> list[str]:
     """The texts of `documents_of`."""
     return [document["text"] for document in documents_of(path, registers)]
+
+
+def texts_by_register(path: str | Path) -> dict[str, list[str]]:
+    """The texts of a file, by register."""
+    found: dict[str, list[str]] = {}
+    for document in documents_of(path):
+        found.setdefault(document["register"], []).append(document["text"])
+    return found

@@ -90,12 +90,18 @@ def keep_gradients_exact(model: "PreTrainedModel") -> None:
 
 
 def add_lora(
-    model: "PreTrainedModel", lora: dict[str, Any], seed: int, gradient_checkpointing: bool, task: str | None = None
+    model: "PreTrainedModel",
+    lora: dict[str, Any],
+    seed: int,
+    gradient_checkpointing: bool,
+    task: str | None = None,
+    added: tuple[int, int] | None = None,
 ):
     """A fresh LoRA adapter (Hu et al. 2021) on a base; only its weights are trainable, in fp32.
 
-    `lora` is that section of the configuration; `task` is peft's name of the task, if it has one.
-    Raises InputError for targets the model lacks, and for settings that do not go with the model.
+    `lora` is that section of the configuration; `task` is peft's name of the task, if it has one. The
+    embeddings of `added` ids, from the first up to the last, are trained with it. Raises InputError for
+    targets the model lacks, and for settings that do not go with the model.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -116,6 +122,7 @@ def add_lora(
         use_dora=lora["dora"],
         init_lora_weights=INITIALISATIONS[lora["initialisation"]],
         task_type=task,
+        trainable_token_indices=added and {name: list(range(*added)) for name in _embeddings(model)},
     )
     try:
         model = get_peft_model(model, config)
@@ -156,6 +163,14 @@ def _in_order(model):
     chosen = model.peft_config[model.active_adapter]
     chosen.target_modules = sorted(chosen.target_modules)
     return model
+
+
+def _embeddings(model: "PreTrainedModel") -> list[str]:
+    """The names of the layers with a row for each piece; a tied output layer is its input layer again."""
+    layers = [model.get_input_embeddings()]
+    if model.get_output_embeddings().weight is not layers[0].weight:
+        layers.append(model.get_output_embeddings())
+    return [name for name, module in model.named_modules() if any(module is layer for layer in layers)]
 
 
 def _has_module(model: "PreTrainedModel", name: str) -> bool:

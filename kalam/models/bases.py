@@ -10,7 +10,8 @@ from kalam.files.jsonl import read_json
 
 def base_of_model(name: str, metas: Iterable[str | Path]) -> dict[str, Any]:
     """The base that a model is, from the `meta.json` of that name among some: model, run (None), folder,
-    adapter (None), remote_code, digest."""
+    adapter (None), remote_code, digest; `added`, the first and the last but one of the ids that its vocabulary
+    was extended by (None where it was not)."""
     folder = next(Path(meta).parent for meta in metas if Path(meta).parent.name == name)
     meta = read_json(folder / "meta.json")
     return {
@@ -19,6 +20,7 @@ def base_of_model(name: str, metas: Iterable[str | Path]) -> dict[str, Any]:
         "folder": str(folder),
         "adapter": None,
         "remote_code": meta.get("remote_code", False),
+        "added": meta.get("added"),
         "digest": meta["digest"],
     }
 

@@ -60,7 +60,9 @@ def adapt(
         elif base["adapter"]:
             model = continue_lora(model, base["adapter"], lora["dropout"], recipe.gradient_checkpointing)
         else:
-            model = add_lora(model, lora, recipe.seed, recipe.gradient_checkpointing, chosen.lora_type)
+            model = add_lora(
+                model, lora, recipe.seed, recipe.gradient_checkpointing, chosen.lora_type, base.get("added")
+            )
         outcome = fit(model, chosen, tokens, recipe, store)
 
         def write(target: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class CheckpointFolder:
 
     step-*.safetensors + step-*.json   a checkpoint; valid when the JSON is there and its digest holds
     best.safetensors                   the trainable weights with the lowest validation loss
-    history.jsonl                      a row per step and per evaluation
+    history.jsonl                      a row per step and per evaluation; each is shown to the watchers as well
     final/                             what the training yields, whole or absent
 
     Of several processes only the main one writes; of the others, nothing is ever written.
@@ -40,6 +40,7 @@ class CheckpointFolder:
         self.best = self.folder / "best.safetensors"
         self.history = self.folder / "history.jsonl"
         self.final = self.folder / "final"
+        self.watchers: list[Callable[[dict[str, Any]], None]] = []
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -107,6 +108,8 @@ class CheckpointFolder:
             return
         with open(self.history, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
+        for watcher in self.watchers:
+            watcher(row)
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.json"))

@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from kalam.files.errors import InputError
+from kalam.training.board import board
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import IGNORED
@@ -61,6 +62,7 @@ def train(
     with (
         told_to_stop(this.processes) as stop,
         tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=hidden) as bar,
+        board(checkpoints) if recipe.tensorboard and this.processes.main else nullcontext(),
     ):
         while True:
             if progress.evaluation_due(recipe):

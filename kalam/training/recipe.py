@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 # These change how long a training takes and what it needs, never what comes out.
-WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing", "parallel")
+WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing", "parallel", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Recipe:
     precision: str = "auto"
     gradient_checkpointing: bool = True
     parallel: str = "ddp"
+    tensorboard: bool = False
 
     @classmethod
     def of(cls, section: dict[str, Any], seed: int) -> "Recipe":

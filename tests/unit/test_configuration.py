@@ -53,6 +53,7 @@ def small(**edits) -> dict:
 
 
 SITE = {"kind": "site", "register": "prose", "start": ["https://a.example/"]}
+MORE = {"kind": "extended", "base": "small", "registers": ["verse"]}
 HEX = "^[0-9a-f]{40}$"
 # What is wrong, and what the line says after `config: projects.bangla`.
 WRONG = [
@@ -91,6 +92,10 @@ WRONG = [
         {"models__small__registers": ["song"]},
         ".models.small.registers: found song, which no source has; allowed are pros",
     ),
+    ({"models__more": MORE | {"base": "huge"}}, ".models.more.base: found huge; allowed are models that are not ext"),
+    ({"models__more": MORE | {"base": "more"}}, ".models.more.base: found more; allowed are models that are not ext"),
+    ({"models__more": MORE | {"task": "masked"}}, ".models.more.task: found masked; allowed is causal, that of its b"),
+    ({"models__more": MORE | {"pieces": 0}}, ".models.more.pieces: found 0; allowed is 1 or more"),
     ({"models__best": {"kind": "local", "path": "x"}}, ".models: found best, which has a meaning of its own"),
     ({"evaluation__stride": 4096}, ".evaluation.stride: found 4096; allowed is up to context, 2048"),
     ({"candidates__models": ["huge"]}, ".candidates.models: found huge, which is no model; allowed are small, large"),

@@ -51,7 +51,7 @@ WRONG = {
     ),
     "unknown kind": (
         setting("models.llama.kind", "loca"),
-        "projects.bangla.models.llama.kind: found 'loca'; allowed is one of hub, local, scratch",
+        "projects.bangla.models.llama.kind: found 'loca'; allowed is one of extended, hub, local, scratch",
     ),
     "wrong type": (
         setting("runs.adapt.training.steps", "many"),

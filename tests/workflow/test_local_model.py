@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pipeline import ADAPTER, RESULTS, Project
 
+from kalam.files.tables import read_tsv
+
 END = "<|endoftext|>"
 
 
@@ -91,6 +93,31 @@ def test_a_local_model_is_one_candidate_among_scratch_ones(finished_copy, qwens)
     jobs = finished_copy.plan().jobs
     assert jobs["fetch_model"] == jobs["score_model"] == 1
     assert not {"pretrain", "tokenise_model", "floors"} & jobs.keys()
+
+
+def test_a_model_with_more_pieces_is_a_candidate_and_is_adapted(finished_copy, qwens):
+    """A run trains its new rows with the adapter; one setting of it makes that model anew and no other."""
+    project = finished_copy
+    with_models(project, one=qwens / "one")
+    with project.changed() as section:
+        section["models"]["more"] = {"kind": "extended", "base": "one", "pieces": 60, "registers": ["verse"]}
+        section["runs"]["adapt"] |= {"base": "more", "registers": ["prose", "verse"]}  # none is left for the floor
+    jobs = project.run().jobs
+    assert (jobs["extend_model"], jobs["fetch_model"], jobs["score_model"]) == (1, 1, 2)
+    rows = read_tsv(project / RESULTS / "models/more/tokens_per_byte.tsv")
+    assert [row["register"] for row in rows] == ["prose", "verse"]
+    assert all(int(row["base_tokens"]) > int(row["extended_tokens"]) > 0 for row in rows)
+    config = project.json(ADAPTER.parent / "adapter/adapter_config.json")
+    added = list(range(*project.json(RESULTS / "models/more/meta.json")["added"]))
+    assert config["trainable_token_indices"] == {"model.embed_tokens": added, "lm_head": added}
+    text = (project / RESULTS / "ppl.txt").read_text(encoding="utf-8")
+    assert "adapted more" in text
+    assert project.plan().jobs == {}
+    with project.changed() as section:
+        section["models"]["more"]["pieces"] = 50
+    again = project.plan().jobs
+    assert again["extend_model"] == again["score_model"] == again["train_run"] == 1
+    assert "fetch_model" not in again
 
 
 @pytest.fixture
