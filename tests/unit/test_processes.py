@@ -57,6 +57,19 @@ def base(model_folder):
 
 
 @pytest.fixture(scope="module")
+def extended(base, tokens, texts, tmp_path_factory):
+    """The base with more pieces; the token streams do without them, which changes nothing here."""
+    from kalam.files.jsonl import write_json
+    from kalam.models.bases import base_of_model
+    from kalam.models.extension import extend_model
+
+    write_json(Path(base["folder"]) / "meta.json", {"digest": "d"})
+    folder = tmp_path_factory.mktemp("extended")
+    extend_model(base["folder"], texts * 2, 20, "AutoModelForCausalLM", folder)
+    return base_of_model(folder.name, [folder / "meta.json"])
+
+
+@pytest.fixture(scope="module")
 def go(base, tokens, tmp_path_factory):
     """Adapt a tiny model in so many processes: exit status, history, files, log."""
 
@@ -64,7 +77,7 @@ def go(base, tokens, tmp_path_factory):
         folder = folder or tmp_path_factory.mktemp("training")
         dropout = changes.pop("dropout", 0.0)
         arguments = {
-            "base": base,
+            "base": changes.pop("other", base),
             "tokens": tokens,
             "task": {"name": "causal"},
             "lora": LORA | {"dropout": dropout} if tuning == "lora" else None,
@@ -144,6 +157,12 @@ def test_parts_of_a_model_and_a_loss_in_chunks(go, one, tuning):
     require_alike(
         go(2, function="trouble.in_chunks", tuning=tuning, quantisation=quantisation, parallel="fsdp"), expected
     )
+
+
+@pytest.mark.slow
+def test_the_rows_of_new_pieces_are_trained_beside_parts_of_a_model(go, extended):
+    one, run = (go(tasks, other=extended, parallel="fsdp") for tasks in (1, 2))
+    require_alike(run, one)
 
 
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
