@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kalam.files.logs import log_to
+from kalam.training.nodes import as_a_task, in_a_job, on_the_nodes
 from kalam.training.recipe import Recipe
 from kalam.training.threads import use_threads
 
@@ -28,16 +30,19 @@ def is_main() -> bool:
 def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, threads: int, tasks: int = 1) -> None:
     """Call `train`, a function of a module of this package, in so many processes at once.
 
-    `arguments` are JSON, but for a Recipe. Raises SystemExit with the status of the process that failed.
+    They run on the nodes of the SLURM job this is, else on this machine. `arguments` are JSON, but
+    for a Recipe. Raises SystemExit with the status of the process that failed.
     """
-    use_threads(max(1, threads // tasks))
+    threads = threads if in_a_job() else max(1, threads // tasks)  # SLURM gives each task that many
+    use_threads(threads)
     if tasks == 1:
         train(**arguments)
         return
     call = {"module": train.__module__, "function": train.__name__, "arguments": arguments, "log": log}
     command = ["-m", __name__, json.dumps(call, default=asdict)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    while (status := on_this_machine(command, tasks)) == START_AGAIN:
+    start = partial(on_the_nodes, threads=threads) if in_a_job() else on_this_machine
+    while (status := start(command, tasks)) == START_AGAIN:
         logger.info("starting the %d processes again", tasks)
     if status:
         raise SystemExit(status)
@@ -70,11 +75,12 @@ def on_this_machine(command: list[str], tasks: int) -> int:
 
 def take_part(call: dict[str, Any]) -> None:
     """What each of several processes does: its part of `call`, as `launch` wrote it."""
-    log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
     arguments = call["arguments"]
     if arguments.get("recipe"):
         arguments["recipe"] = Recipe(**arguments["recipe"])
-    getattr(import_module(call["module"]), call["function"])(**arguments)
+    with as_a_task():
+        log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
+        getattr(import_module(call["module"]), call["function"])(**arguments)
 
 
 if __name__ == "__main__":

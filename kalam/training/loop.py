@@ -73,6 +73,7 @@ def train(
             if stopping or (progress.step and progress.step % recipe.save_every == 0):
                 this.save(checkpoints)
             if stopping:
+                this.processes.wait()  # the end of one ends the others: not while the main one writes
                 raise Preempted(progress.step)
             if progress.over(recipe):
                 break

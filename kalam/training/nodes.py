@@ -1,0 +1,73 @@
+"""The processes of a training as tasks of the SLURM job that it runs in, on however many nodes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+JOB = "SLURM_JOB_ID"
+STATUS = "status"  # in the store: what the first task that failed ended with
+
+
+def in_a_job() -> bool:
+    """Whether this process runs in a SLURM job."""
+    return JOB in os.environ
+
+
+def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
+    """Run Python in so many tasks of this job, in a step beside this one; the status of the first that failed.
+
+    The store where they meet is held here, so no port is guessed and no node is special.
+    """
+    from torch.distributed import TCPStore
+
+    store = TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False)
+    step = [
+        *("srun", "--overlap", f"--jobid={os.environ[JOB]}", f"--ntasks={tasks}", f"--cpus-per-task={threads}"),
+        *(f"--nodes={nodes()}", "--kill-on-bad-exit=1", "--wait=0"),
+    ]
+    if gpus := os.environ.get("SLURM_GPUS_ON_NODE"):
+        step += [f"--gres=gpu:{gpus}", "--gpu-bind=none"]  # each task sees those of its node
+    # What this step was given says nothing about the new one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SRUN_"))}
+    environment |= {"MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    environment |= {"SLURM_CONF": os.environ["SLURM_CONF"]} if "SLURM_CONF" in os.environ else {}
+    with subprocess.Popen([*step, sys.executable, *command], env=environment) as srun:
+        before = signal.signal(signal.SIGTERM, lambda number, _: srun.send_signal(number))
+        status = srun.wait()
+        signal.signal(signal.SIGTERM, before)
+    return int(store.get(STATUS)) if status and store.check([STATUS]) else status
+
+
+def nodes() -> int:
+    """How many nodes this job has; the environment knows those of this step only."""
+    job = ["scontrol", "show", "job", os.environ[JOB]]
+    return int(
+        re.search(r"\bNumNodes=(\d+)", subprocess.run(job, capture_output=True, text=True, check=True).stdout)[1]
+    )
+
+
+@contextmanager
+def as_a_task() -> Iterator[None]:
+    """Be one of the tasks of `on_the_nodes`, by the names torch has for that; elsewhere do nothing."""
+    if "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
+        yield
+        return
+    names = {"RANK": "PROCID", "LOCAL_RANK": "LOCALID", "WORLD_SIZE": "NTASKS", "MASTER_ADDR": "LAUNCH_NODE_IPADDR"}
+    os.environ |= {name: os.environ[f"SLURM_{slurms}"] for name, slurms in names.items()}
+    try:
+        yield
+    except BaseException as error:
+        tell(error.code if isinstance(error, SystemExit) else 1)
+        raise
+
+
+def tell(status: int) -> None:
+    """Let the launcher know what this task ends with, where no other has failed before."""
+    from torch.distributed import TCPStore
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    store.compare_set(STATUS, "", str(status))
