@@ -18,11 +18,29 @@ from kalam.corpus.inputs import source_inputs
 from kalam.files.code import digest_code
 from kalam.files.errors import InputError
 from kalam.models.sources import local_files
+from kalam.training.devices import require_devices
 
 ROOT = Path(workflow.basedir)
 
+
+def gpus_asked_for():
+    """The most GPUs that are asked for of this machine: by its limit, or by one rule under it."""
+    limit = workflow.resource_settings.resources.get("gpu")
+    if (
+        limit is None
+        or limit.value is None
+        or workflow.remote_exec
+        or workflow.subprocess_exec
+    ):
+        return 0
+    rules = workflow.resource_settings.overwrite_resources.values()
+    asked = [resources["gpu"].value for resources in rules if "gpu" in resources]
+    return max([limit.value, *(count for count in asked if isinstance(count, int))])
+
+
 try:
     config = resolve(config, load_schema(ROOT / "config/schema.yaml"))
+    require_devices(gpus_asked_for())
 except InputError as error:
     raise SystemExit(str(error))
 

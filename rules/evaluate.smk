@@ -39,6 +39,8 @@ rule score_run:
         "logs/{project}/score_run/{run}.benchmark.jsonl"
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=0,
     params:
         evaluation=window_settings,
         quantisation=lookup(
@@ -62,6 +64,8 @@ rule continuations:
         "logs/{project}/continuations/{run}.log",
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=0,
     params:
         openings=lookup(
             within=config, dpath="projects/{project}/evaluation/continuations"

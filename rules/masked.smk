@@ -25,6 +25,8 @@ rule score_masked:
         run=runs_of_task("masked"),
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=0,
     params:
         hiding=hiding,
         registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
@@ -52,6 +54,8 @@ rule fillings:
         run=runs_of_task("masked"),
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=0,
     params:
         gaps=lookup(within=config, dpath="projects/{project}/evaluation/fillings"),
         context=lookup(

@@ -72,6 +72,7 @@ rule pretrain:
     conda:
         "../envs/train.yaml"
     resources:
+        gpu=0,
         tasks=1,
     params:
         checkpoints="checkpoints/{project}/{model}",
@@ -131,6 +132,8 @@ rule score_model:
         "logs/{project}/score_model/{model}.benchmark.jsonl"
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=0,
     params:
         evaluation=window_settings,
         code=code("score_model.py"),

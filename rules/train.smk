@@ -61,6 +61,7 @@ rule train_run:
     conda:
         "../envs/train.yaml"
     resources:
+        gpu=0,
         tasks=1,
     params:
         checkpoints="checkpoints/{project}/{run}",

@@ -10,12 +10,14 @@ from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.models.adapters import load_adapted, load_begun
 from kalam.text.tokens import load_tokenizer
+from kalam.training.devices import use_devices
 from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_devices(snakemake.resources.gpu)
 use_threads(snakemake.threads)
 params, base = snakemake.params, read_json(snakemake.input.base)
 tokenizer = load_tokenizer(base["folder"])

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.logs import log_to
+from kalam.training.devices import use_devices
 from kalam.training.launch import launch
 from kalam.training.pretrain import pretrain
 from kalam.training.recipe import Recipe
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_devices(snakemake.resources.gpu)
 training = snakemake.params.training
 arguments = {
     "tokens": {split: snakemake.input[split] for split in ("train", "validation")},

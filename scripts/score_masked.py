@@ -8,12 +8,14 @@ from kalam.files.jsonl import read_json, write_jsonl
 from kalam.files.logs import log_to
 from kalam.models.adapters import load_adapted, load_begun
 from kalam.text.tokens import load_tokenizer
+from kalam.training.devices import use_devices
 from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_devices(snakemake.resources.gpu)
 use_threads(snakemake.threads)
 params, output, base = snakemake.params, snakemake.output, read_json(snakemake.input.base)
 tokenizer = load_tokenizer(base["folder"])

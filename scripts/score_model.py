@@ -8,12 +8,14 @@ from kalam.files.logs import log_to
 from kalam.models.adapters import load_base
 from kalam.models.bases import base_of_model
 from kalam.text.tokens import load_tokenizer
+from kalam.training.devices import use_devices
 from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_devices(snakemake.resources.gpu)
 use_threads(snakemake.threads)
 folder = Path(snakemake.input.model).parent
 model = load_base(base_of_model(folder.name, [snakemake.input.model]))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.training.adapt import adapt
+from kalam.training.devices import use_devices
 from kalam.training.launch import launch
 from kalam.training.recipe import Recipe
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_devices(snakemake.resources.gpu)
 run = snakemake.params.run
 arguments = {
     "base": read_json(snakemake.input.base),

@@ -1,9 +1,7 @@
 """Checkpoints that survive any kill: written whole, verified when read, one trainer at a time."""
 
-import fcntl
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from kalam.files.atomic import atomic_write
 from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_json, write_jsonl
+from kalam.training.lease import lease
 
 logger = logging.getLogger(__name__)
 
@@ -44,22 +43,14 @@ class CheckpointFolder:
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Hold the folder, cleared of what a kill left half-written; the lock goes with the process.
+        """Hold the folder, cleared of what a kill left half-written.
 
         Raises InputError where another holds it.
         """
         if not self.writes:
             yield
             return
-        with open(self.folder / "lease", "a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handle.seek(0)
-                raise InputError(f"{self.folder}: held by another training: {handle.read().strip()}") from None
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-            handle.flush()
+        with lease(self.folder):
             for left in self.folder.glob(".*.tmp"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kalam.files.logs import log_to
-from kalam.training.nodes import as_a_task, in_a_job, on_the_nodes
+from kalam.training.nodes import as_a_task, job, on_the_nodes
 from kalam.training.recipe import Recipe
 from kalam.training.threads import use_threads
 
@@ -33,7 +33,7 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, thre
     They run on the nodes of the SLURM job this is, else on this machine. `arguments` are JSON, but
     for a Recipe. Raises SystemExit with the status of the process that failed.
     """
-    threads = threads if in_a_job() else max(1, threads // tasks)  # SLURM gives each task that many
+    threads = threads if job() else max(1, threads // tasks)  # SLURM gives each task that many
     use_threads(threads)
     if tasks == 1:
         train(**arguments)
@@ -41,7 +41,7 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, thre
     call = {"module": train.__module__, "function": train.__name__, "arguments": arguments, "log": log}
     command = ["-m", __name__, json.dumps(call, default=asdict)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    start = partial(on_the_nodes, threads=threads) if in_a_job() else on_this_machine
+    start = partial(on_the_nodes, threads=threads) if job() else on_this_machine
     while (status := start(command, tasks)) == START_AGAIN:
         logger.info("starting the %d processes again", tasks)
     if status:

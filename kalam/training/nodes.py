@@ -12,9 +12,20 @@ JOB = "SLURM_JOB_ID"
 STATUS = "status"  # in the store: what the first task that failed ended with
 
 
-def in_a_job() -> bool:
-    """Whether this process runs in a SLURM job."""
-    return JOB in os.environ
+def job() -> str | None:
+    """The SLURM job that this process runs in, if any."""
+    return os.environ.get(JOB)
+
+
+def has_ended(job: str) -> bool:
+    """Whether SLURM says that a job is over; False where it cannot be asked."""
+    try:
+        asked = subprocess.run(
+            ["squeue", "--noheader", f"--jobs={job}", "--format=%T"], capture_output=True, text=True, timeout=60
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return "Invalid job id" in asked.stderr or (asked.returncode == 0 and not asked.stdout.strip())
 
 
 def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
@@ -26,7 +37,7 @@ def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
 
     store = TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False)
     step = [
-        *("srun", "--overlap", f"--jobid={os.environ[JOB]}", f"--ntasks={tasks}", f"--cpus-per-task={threads}"),
+        *("srun", "--overlap", f"--jobid={job()}", f"--ntasks={tasks}", f"--cpus-per-task={threads}"),
         *(f"--nodes={nodes()}", "--kill-on-bad-exit=1", "--wait=0"),
     ]
     if gpus := os.environ.get("SLURM_GPUS_ON_NODE"):
@@ -44,9 +55,9 @@ def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
 
 def nodes() -> int:
     """How many nodes this job has; the environment knows those of this step only."""
-    job = ["scontrol", "show", "job", os.environ[JOB]]
+    shown = ["scontrol", "show", "job", str(job())]
     return int(
-        re.search(r"\bNumNodes=(\d+)", subprocess.run(job, capture_output=True, text=True, check=True).stdout)[1]
+        re.search(r"\bNumNodes=(\d+)", subprocess.run(shown, capture_output=True, text=True, check=True).stdout)[1]
     )
 
 
