@@ -11,7 +11,7 @@ VENV := .venv
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) $(if $(PROFILE),--workflow-profile $(PROFILE))
 PYTEST := $(VENV)/bin/python -m pytest -n 2
 
-.PHONY: FORCE all setup setup-test test test-slow format clean
+.PHONY: FORCE all setup setup-slurm setup-test test test-slow format clean
 .DEFAULT_GOAL := all
 
 all: setup
@@ -28,7 +28,11 @@ setup-test: $(VENV)/ready-test
 $(VENV)/ready: requirements.txt constraints.txt envs/setup.sh
 	PYTHON=$(PYTHON) bash envs/setup.sh $(VENV)
 
-$(VENV)/ready-test: $(VENV)/ready requirements-test.txt
+# What profiles/slurm needs, see docs/cluster.md.
+setup-slurm: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet -r requirements-slurm.txt -c constraints.txt
+
+$(VENV)/ready-test: $(VENV)/ready requirements-test.txt requirements-slurm.txt
 	$(VENV)/bin/python -m pip install --quiet -r requirements-test.txt -c constraints.txt
 	$(PYTHON) -m venv $(VENV)/snakefmt
 	$(VENV)/snakefmt/bin/pip install --quiet snakefmt==2.1.0

@@ -48,7 +48,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 KillWait=10
-MinJobAge=300
+MinJobAge=3600
 ReturnToService=2
 NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={cpu1} CPUs=16 RealMemory=200000
 NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={gpu1} CPUs=8 RealMemory=200000 Gres=gpu:{gpus}
@@ -96,9 +96,15 @@ class Cluster:
         """What a client of SLURM says."""
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True).stdout
 
-    def jobs(self, form: str = "%i %k", *options: str) -> list[str]:
-        """A line of squeue for each job that waits or runs."""
-        return self.command("squeue", "--noheader", f"--format={form}", *options).splitlines()
+    @property
+    def clients(self) -> dict[str, str]:
+        """What a process wants in its environment to be this cluster's."""
+        return {name: self.environment[name] for name in ("PATH", "SLURM_CONF")}
+
+    def jobs(self, *options: str, columns: str = "%i") -> list[list[str]]:
+        """What squeue says of each job that waits or runs."""
+        lines = self.command("squeue", "--noheader", f"--format={columns.replace(' ', '|')}", *options).splitlines()
+        return [line.split("|") for line in lines]
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,8 +121,7 @@ class Cluster:
 
     def stop(self) -> None:
         with suppress(subprocess.CalledProcessError):
-            self.command("scancel", "--user", getpass.getuser())
-            until(lambda: not self.jobs(), "the jobs' end")
+            self.cancel()
         for process in reversed(self.processes):
             process.terminate()
             try:
@@ -124,6 +129,11 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def cancel(self) -> None:
+        """End every job."""
+        self.command("scancel", "--user", getpass.getuser())
+        until(lambda: not self.jobs(), "the jobs' end")
 
     def _configure(self) -> None:
         names = ("slurmctld", "slurmdbd", *NODES)
