@@ -60,6 +60,7 @@ ACCOUNTED = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={slurmdbd}
+AccountingStoragePass={folder}/munge.socket
 JobAcctGatherType=jobacct_gather/none
 """
 DATABASE = """\

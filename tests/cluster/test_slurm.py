@@ -1,5 +1,6 @@
 """The workflow on a real SLURM: placed rightly, and the same bytes whatever happens to its jobs."""
 
+import os
 import re
 import signal
 from types import SimpleNamespace
@@ -73,9 +74,10 @@ def test_cancelled_and_killed(started, finished, cluster):
     llama, xglm = (where(started, model) for model in MODELS)
     assert (llama.node, llama.device) != (xglm.node, xglm.device)
     assert None not in (llama.device, xglm.device)
-    cluster.command("scancel", "--signal=KILL", "--full", xglm.job)
+    os.kill(xglm.pid, signal.SIGKILL)
     cluster.command("scancel", llama.job)
     require_same(started, finished, driver, *MODELS)
+    assert "resuming at step 9\n" in started.project.log("pretrain/llama.log")  # it was told, and saved
     assert "resuming at step 8\n" in started.project.log("pretrain/xglm.log")
 
 
@@ -101,8 +103,8 @@ def test_out_of_time(started, finished):
     driver = started.start(TRAINED[0])
     require_same(started, finished, driver, "llama")
     (failed,) = (started.project / "logs/slurm/rule_pretrain/bangla_llama").glob("*.log")
-    assert "told to stop: saved at step 8," in failed.read_text(encoding="utf-8")
-    assert "resuming at step 8\n" in started.project.log("pretrain/llama.log")
+    assert "told to stop: saved at step 9," in failed.read_text(encoding="utf-8")
+    assert "resuming at step 9\n" in started.project.log("pretrain/llama.log")
 
 
 def test_a_second_driver_starts_no_second_trainer(started, finished, cluster):

@@ -64,4 +64,4 @@ def test_two_tasks_train_what_one_would(started, finished, cluster):
     for model in MODELS:
         require_loss(started.project, finished, model)
         assert re.search(r"2 processes, the model in", started.project.log(f"pretrain/{model}.log"))
-    assert "resuming at step 8\n" in started.project.log("pretrain/llama.log")
+    assert "resuming at step 9\n" in started.project.log("pretrain/llama.log")

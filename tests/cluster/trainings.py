@@ -53,7 +53,7 @@ def pretraining(project: Project, cluster: Cluster) -> Iterator[SimpleNamespace]
 def where(started, model: str) -> SimpleNamespace:
     """Who and where a training is that waits."""
     file = started.halted / model
-    until(file.exists, f"{model} at its second checkpoint", 2 * MINUTES)
+    until(file.exists, f"{model} at its second checkpoint", 4 * MINUTES)
     return SimpleNamespace(**dict(zip(("pid", "job", "device", "node"), json.loads(file.read_text()), strict=True)))
 
 
