@@ -29,7 +29,7 @@ from kalam.training.packing import IGNORED, TokenStream
 CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
 
 
-def texts() -> tuple[str, list[str]]:
+def texts(count: int = DOCUMENTS) -> tuple[str, list[str]]:
     """What is read, and a sample of its documents."""
     real = Path(os.environ.get("KALAM_DATA", ROOT.parent / "shared" / "data")) / "corpora" / "bn"
     files = [real / name / "docs.jsonl" for name in ("majantali", "news_cc_by", "poems_publicdomain")]
@@ -38,7 +38,7 @@ def texts() -> tuple[str, list[str]]:
     if not found:
         name = "sample texts"
         found = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "resources/bangla").rglob("*.txt"))]
-    chosen = np.random.default_rng(0).permutation(len(found))[:DOCUMENTS]
+    chosen = np.random.default_rng(0).permutation(len(found))[:count]
     return name, [found[i] for i in sorted(chosen)]
 
 
@@ -74,8 +74,8 @@ def by_length(model, _, documents: list[list[int]]):
     yield padded(model, batch)
 
 
-def pieces(documents: list[list[int]]) -> list[list[int]]:
-    cut = [ids[begin : begin + CONTEXT] for ids in documents for begin in range(0, len(ids), CONTEXT)]
+def pieces(documents: list[list[int]], context: int = CONTEXT) -> list[list[int]]:
+    cut = [ids[begin : begin + context] for ids in documents for begin in range(0, len(ids), context)]
     return [piece for piece in cut if len(piece) > 1]
 
 
