@@ -6,11 +6,13 @@ from kalam.files.logs import log_to
 from kalam.files.tables import write_tsv
 from kalam.models.extension import extend_model, tokens_per_byte
 from kalam.training.task import task_class
+from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+use_threads(snakemake.threads)
 old, new = extend_model(
     base=Path(snakemake.input.base).parent,
     texts=texts_of(snakemake.input.train, snakemake.params.registers),

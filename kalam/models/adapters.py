@@ -111,6 +111,10 @@ def add_lora(
         targets = [targets] if isinstance(targets, str) else targets
         if missing := [name for name in targets if not _has_module(model, name)]:
             raise InputError(f"lora.targets: the model has no module named {', '.join(missing)}")
+    if added and getattr(model.get_output_embeddings(), "bias", None) is not None:
+        raise InputError(  # peft 0.21 forgets it
+            "lora: the output layer has a bias, so no adapter can train its new rows; allowed is tuning: full"
+        )
     model = _prepared(model, gradient_checkpointing)
     torch.manual_seed(seed)
     config = LoraConfig(

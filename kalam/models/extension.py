@@ -1,10 +1,9 @@
 """A model with more pieces in its vocabulary, each of which begins as the mean of the old ones it stands for."""
 
 import logging
-import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_folder
@@ -42,12 +41,15 @@ def extend_model(
         base, dtype="auto", use_safetensors=True, trust_remote_code=made.get("remote_code", False)
     )
     enlarge(model, parts)
-    folder = Path(folder)
-    with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        save(model, tokenizer, temporary)
-        names = weights_and_settings(Path(temporary))
-        for name in names:
-            os.replace(Path(temporary, name), folder / name)
+    folder, temporary = Path(folder), Path(folder) / ".extended.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # a kill may have left it
+    save(model, tokenizer, temporary)
+    names = weights_and_settings(temporary)
+    for old in {*weights_and_settings(folder)} - {*names}:
+        (folder / old).unlink()
+    for name in names:
+        (temporary / name).replace(folder / name)
+    shutil.rmtree(temporary)
     meta = {
         "kind": "extended",
         "base": made["digest"],

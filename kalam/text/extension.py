@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
+from kalam.text.tokens import counted
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -31,11 +32,16 @@ def extend(
     """
     from tokenizers import Tokenizer
 
-    backend = tokenizer.backend_tokenizer
-    state = json.loads(backend.to_str())
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
     kind = state["model"]["type"]
     if kind not in ("BPE", "Unigram"):
         raise InputError(f"{tokenizer.name_or_path}: a {kind} tokenizer; allowed are BPE and Unigram")
+    for key in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if found := state["model"].get(key):
+            raise InputError(f"{tokenizer.name_or_path}: a BPE with {key} {found}; allowed is one without")
     keep_ids(state)
     parts = {"BPE": _more_merges, "Unigram": _more_unigrams}[kind](state, backend, texts, pieces)
     extended = copy.deepcopy(tokenizer)
@@ -60,9 +66,9 @@ def _more_merges(
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     # Each old piece is a character, so that training on what the tokenizer makes of the texts goes on with its merges.
+    crumbs = {state["model"]["vocab"].get(state["model"]["unk_token"])}
     words = [
-        list(_words(encoding, _is_byte_level(state)))
-        for encoding in backend.encode_batch(texts, add_special_tokens=False)
+        list(_words(backend.encode(text, add_special_tokens=False), _is_byte_level(state), crumbs)) for text in texts
     ]
     alphabet = sorted({number for some in words for word in some for number in word})
     letters = {number: chr(FIRST + place) for place, number in enumerate(alphabet)}
@@ -86,15 +92,15 @@ def _more_merges(
     return parts
 
 
-def _words(encoding: "Encoding", byte_level: bool) -> Iterator[list[int]]:
+def _words(encoding: "Encoding", byte_level: bool, crumbs: set[int]) -> Iterator[list[int]]:
     """A text's tokens, word by word: nothing is to be merged across the border of two words.
 
     Where pieces are characters there are borders before a space too, as SentencePiece's BPE has no words
-    of its own, and around what has no letter or mark or is the byte of an unknown character.
+    of its own, and around what has no letter or mark, is the byte of an unknown character or one of `crumbs`.
     """
     word, before = [], None
     for number, piece, place in zip(encoding.ids, encoding.tokens, encoding.word_ids, strict=True):
-        alone = not byte_level and not _has_letter(piece)
+        alone = number in crumbs or (not byte_level and not _has_letter(piece))
         if word and (alone or place != before or (not byte_level and piece.startswith(SPACE))):
             yield word
             word = []
@@ -126,8 +132,7 @@ def _more_unigrams(
     # Many of its pieces are known already; asked for twice as many, it has enough others.
     trainer = trainers.UnigramTrainer(vocab_size=2 * pieces + len(alphabet), show_progress=False)
     trained.train_from_iterator(texts, trainer)
-    found = json.loads(trained.to_str())["model"]["vocab"]
-    new = sorted(((piece, score) for piece, score in found if piece not in known), key=lambda pair: -pair[1])[:pieces]
+    new = [(piece, score) for piece, score in counted(trained, texts) if piece not in known][:pieces]
     parts = {
         len(vocabulary) + place: [t.id for t in backend.model.tokenize(piece)] for place, (piece, _) in enumerate(new)
     }

@@ -1,13 +1,16 @@
 """Tokenizers: trained here, loaded by the one function that proves which one it got."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.errors import InputError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 # Qwen3.5's pre-tokeniser: marks stay with their letters (GPT-2's and Qwen2's cut every vowel
@@ -16,6 +19,7 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
     r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+UNSEEN = 0.5  # what a piece counts that no cut has
 BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
 PROBE = "র‍্যাব বৃষ্টি পড়ে; তোমার নয়ন।\nஅன்பும் க்ஷ 12 \t كِتَابٌ می‌روم, don't ক্ ়\n\n  x"
 
@@ -64,16 +68,32 @@ def _unigram(texts: Iterable[str], vocabulary: int):
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    first = [BOS, PAD, EOS, UNKNOWN, MASK]
     trainer = trainers.UnigramTrainer(
         vocab_size=vocabulary,
-        special_tokens=[BOS, PAD, EOS, UNKNOWN, MASK],
+        special_tokens=first,
         unk_token=UNKNOWN,
         show_progress=False,
     )
+    texts = list(texts)
     tokenizer.train_from_iterator(texts, trainer)
+    pieces = [(token, 0.0) for token in first] + counted(tokenizer, texts, {*first})
+    tokenizer.model = models.Unigram(pieces, unk_id=first.index(UNKNOWN))
     tokenizer.post_processor = _after_bos(tokenizer)
     special = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD, "unk_token": UNKNOWN, "mask_token": MASK}
     return tokenizer, special
+
+
+def counted(tokenizer: "Tokenizer", texts: Sequence[str], without: Collection[str] = ()) -> list[tuple[str, float]]:
+    """The pieces of a Unigram tokenizer with the logarithms of their shares of the texts, the commonest first.
+
+    One more step of its training, by the likeliest cut (Viterbi): the trainer's own scores differ in their last
+    digits from run to run, and the order of the pieces with them.
+    """
+    found = Counter(number for text in texts for number in tokenizer.encode(text, add_special_tokens=False).ids)
+    shares = {piece: found[number] + UNSEEN for piece, number in tokenizer.get_vocab().items() if piece not in without}
+    total = sum(shares.values())
+    return sorted(((piece, log(share / total)) for piece, share in shares.items()), key=lambda p: (-p[1], p[0]))
 
 
 def _after_bos(tokenizer):

@@ -42,18 +42,17 @@ def adapt(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
-        from safetensors.torch import load_file
-
         from kalam.models.adapters import add_lora, continue_lora, load_base, merge, unfreeze
         from kalam.models.scratch import save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
+        from kalam.training.sharding import is_sharded, weights_to_write
         from kalam.training.task import make_task
 
         tokenizer = load_tokenizer(base["folder"])
         chosen = make_task(task, tokenizer)
         precision = recipe.precision if lora else "fp32"
-        model = load_base(base, quantisation, precision, chosen.model_class, recipe.sharded)
+        model = load_base(base, quantisation, precision, chosen.model_class, is_sharded(recipe))
         if not lora:
             whole = merge(model, base["adapter"]) if base["adapter"] else model
             model = unfreeze(whole, recipe.gradient_checkpointing)
@@ -64,13 +63,13 @@ def adapt(
                 model, lora, recipe.seed, recipe.gradient_checkpointing, chosen.lora_type, base.get("added")
             )
         outcome = fit(model, chosen, tokens, recipe, store)
+        weights = weights_to_write(model)
 
         def write(target: Path) -> None:
-            best = load_file(store.best)
             if lora:
-                model.save_pretrained(target / "adapter", state_dict=best)
+                model.save_pretrained(target / "adapter", state_dict=weights)
             else:
-                save(model, tokenizer, target / "model", best)
+                save(model, tokenizer, target / "model", weights)
             shutil.copyfile(store.history, target / "history.jsonl")
 
         return write, {"base": base["model"], **outcome}

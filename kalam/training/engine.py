@@ -15,7 +15,7 @@ from kalam.training.precision import mixed_precision
 from kalam.training.probes import probe
 from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
-from kalam.training.sharding import Learner
+from kalam.training.sharding import Learner, is_sharded
 from kalam.training.task import Task, first_position
 
 logger = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ def fit(
 ) -> dict[str, Any]:
     """Train the model's trainable weights on packed token streams, with checkpoints in `store`.
 
-    The best ones are then in `store.best`, and in the model unless it is cut over several processes.
-    Returns the outcome: steps, best step, best validation loss (nats per label), labels seen. What
-    was learnt of the memory is kept beside `store`, for the next training of this run.
+    They end as the best ones on validation. Returns the outcome: steps, best step, best validation loss
+    (nats per label), labels seen. What was learnt of the memory is kept beside `store`, for the next
+    training of this run.
     Raises InputError for an architecture whose packed documents see one another.
     """
     windows = {split: task.examples(TokenStream.load(path), recipe.context) for split, path in tokens.items()}
@@ -37,8 +37,7 @@ def fit(
             raise InputError(f"{tokens[split]}: no token to predict; the {split} split of its registers is empty")
     require_positions(model, recipe.context)
     recipe = recipe.for_windows(len(windows["train"]))
-    processes = Processes()
-    sharded = recipe.sharded and processes.count > 1
+    processes, sharded = Processes(), is_sharded(recipe)
     if sharded and mixed_precision(recipe.precision) == "fp16":
         raise InputError("training.precision: fp16; allowed with fsdp are bf16 and fp32")
     key = memory_key(model, recipe, processes.count if sharded else 1)

@@ -1,8 +1,10 @@
 """A training in one process or in several: on this machine, or on the nodes of a SLURM job."""
 
+import ctypes
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,7 +20,9 @@ from kalam.training.threads import use_threads
 
 logger = logging.getLogger(__name__)
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 START_AGAIN = 75  # what a process ends with that only a new start helps
+MOST_STARTS = 16  # each halves the micro-batch
 GRACE = 600  # seconds to save in, after SIGTERM
 
 
@@ -42,10 +46,12 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, thre
     command = ["-m", __name__, json.dumps(call, default=asdict)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     start = partial(on_the_nodes, threads=threads) if job() else on_this_machine
-    while (status := start(command, tasks)) == START_AGAIN:
+    for _ in range(MOST_STARTS):
+        if (status := start(command, tasks)) != START_AGAIN:
+            break
         logger.info("starting the %d processes again", tasks)
     if status:
-        raise SystemExit(status)
+        raise SystemExit(status if status > 0 else 128 - status)
 
 
 def on_this_machine(command: list[str], tasks: int) -> int:
@@ -61,13 +67,16 @@ def on_this_machine(command: list[str], tasks: int) -> int:
         run_id=str(os.getpid()),
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        local_addr="localhost",
         max_restarts=0,
         shutdown_timeout=GRACE,
     )
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
-        return error.get_first_failure()[1].exitcode
+        # Where several failed, those that say why come before those that lost the others.
+        statuses = {failure.exitcode for failure in error.failures.values()}
+        return START_AGAIN if START_AGAIN in statuses else error.get_first_failure()[1].exitcode
     except SignalException as error:
         return 128 + error.sigval
     return 0
@@ -75,12 +84,19 @@ def on_this_machine(command: list[str], tasks: int) -> int:
 
 def take_part(call: dict[str, Any]) -> None:
     """What each of several processes does: its part of `call`, as `launch` wrote it."""
+    end_with_the_launcher()
     arguments = call["arguments"]
     if arguments.get("recipe"):
         arguments["recipe"] = Recipe(**arguments["recipe"])
     with as_a_task():
         log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
         getattr(import_module(call["module"]), call["function"])(**arguments)
+
+
+def end_with_the_launcher() -> None:
+    """Have this process told to stop when the one that started it is gone, by SIGKILL even; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

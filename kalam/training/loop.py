@@ -20,7 +20,7 @@ from kalam.training.memory import MicroBatch
 from kalam.training.packing import IGNORED
 from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
-from kalam.training.sharding import Learner, whole
+from kalam.training.sharding import Learner, on_main, whole
 from kalam.training.state import Progress, Training
 from kalam.training.task import Batch, Task, batch_to
 
@@ -173,7 +173,7 @@ def judge(loss: float, this: Training, checkpoints: CheckpointFolder) -> None:
     better = loss < progress.best_loss
     if better:
         progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
-        checkpoints.keep_best({name: whole(p) for name, p in this.parameters.items()})
+        checkpoints.keep_best({name: on_main(p) for name, p in this.parameters.items()})
     else:
         progress.worse += 1
     checkpoints.append_history({"step": progress.step, "tokens": progress.tokens, "validation_loss": loss})

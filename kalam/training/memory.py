@@ -60,8 +60,8 @@ class MicroBatch:
 
     def go_on_with(self, size: int) -> None:
         """Take the size that a resumed training had, which with dropout decides its result, or the
-        configured one where that is smaller."""
-        self.size = min(size, self.asked)
+        configured one where that is smaller; no more than was found where it had to be started again."""
+        self.size = min(size, self.size if self.sharded else self.asked)
 
     def halve(self, reason: str) -> None:
         if self.size == 1:
@@ -69,7 +69,9 @@ class MicroBatch:
         self.size //= 2
         logger.warning("out of memory: going on with a micro-batch of %d (%s)", self.size, reason)
         if self.file and (self.processes.main or self.sharded):
-            write_json(self.file, {"key": self.key, "micro_batch": self.size})
+            own = self.file.with_name(f"{self.file.name}.{self.processes.index}")  # several may write at once
+            write_json(own, {"key": self.key, "micro_batch": self.size})
+            own.replace(self.file)
 
 
 def device_name() -> str:

@@ -62,7 +62,7 @@ def micro_batch_seconds(learner: Learner, task: Task, training: PackedWindows, s
     """Seconds of one forward and backward pass; gradients and random states are left as they were."""
     batch = batch_to(task.collate([training[0]] * size, [(0,)] * size), learner.device)
     learner.train()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([learner.device] if learner.device.type == "cuda" else []):
         for _ in range(2):  # the first pass also loads kernels
             started = time.monotonic()
             try:

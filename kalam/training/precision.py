@@ -14,7 +14,7 @@ def mixed_precision(precision: str) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+def autocast(precision: str, device: torch.device, cache: bool = True) -> AbstractContextManager:
     """The arithmetic of a training, for a pass outside of it."""
     dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[mixed_precision(precision)]
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=cache)

@@ -42,27 +42,27 @@ def pretrain(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
-        from safetensors.torch import load_file
-
         from kalam.models.adapters import device
         from kalam.models.scratch import initialise, save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
+        from kalam.training.sharding import is_sharded, weights_to_write
         from kalam.training.task import make_task
 
         trained_with = load_tokenizer(tokenizer)
         chosen = make_task(task, trained_with)
         model = initialise(architecture, trained_with, seed, chosen.model_class)
-        if not (recipe and recipe.sharded):
+        if not (recipe and is_sharded(recipe)):
             model = model.to(device())
         outcome: dict[str, Any] = {"steps": 0}
         if recipe:
             if recipe.gradient_checkpointing:
                 model.activation_checkpointing_enable({"use_reentrant": False})
             outcome = fit(model, chosen, tokens, recipe, store)
+        weights = weights_to_write(model)
 
         def write(target: Path) -> None:
-            save(model, trained_with, target, load_file(store.best) if recipe else None)
+            save(model, trained_with, target, weights)
             store.history.touch()
             shutil.copyfile(store.history, target / "history.jsonl")
 

@@ -48,8 +48,11 @@ class Processes:
         return [each.cpu() for each in found]
 
     def add_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Give every process the sum of all their gradients."""
-        if self.count > 1:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    distributed.all_reduce(parameter.grad)
+        """Give every process the sum of all their gradients; one may lack some (of a layer it left out)."""
+        if self.count == 1:
+            return
+        reached = self.sum(*(parameter.grad is not None for parameter in parameters))
+        for parameter, processes in zip(parameters, reached, strict=True):
+            if processes:
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                distributed.all_reduce(parameter.grad)

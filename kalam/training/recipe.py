@@ -38,11 +38,6 @@ class Recipe:
         names = {field.name for field in fields(cls)}
         return cls(seed=seed, **{key: value for key, value in section.items() if key in names})
 
-    @property
-    def sharded(self) -> bool:
-        """Whether several processes hold parts of the model, not all of it each."""
-        return self.parallel == "fsdp"
-
     def for_windows(self, count: int) -> "Recipe":
         """The recipe in steps, where it is in epochs, for that many windows."""
         if self.epochs is None:

@@ -8,6 +8,13 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from kalam.training.precision import autocast
+from kalam.training.processes import Processes
+from kalam.training.recipe import Recipe
+
+
+def is_sharded(recipe: Recipe) -> bool:
+    """Whether several processes are to hold parts of the model, not all of it each."""
+    return recipe.parallel == "fsdp" and Processes().count > 1
 
 
 class Learner(torch.nn.Module):
@@ -32,7 +39,8 @@ class Learner(torch.nn.Module):
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
     def forward(self, work: Callable, *arguments: Any) -> Any:
-        with autocast(self.precision, self.device):
+        # Its cache of weights in half precision would put together what is in parts.
+        with autocast(self.precision, self.device, cache=not self.sharded):
             return work(self.model, *arguments)
 
 
@@ -42,7 +50,9 @@ def shard(learner: Learner) -> None:
     Gradients are added up over the processes, not averaged, as the loss is a sum.
     """
     names = learner.model._no_split_modules or ()
-    layers = [module for module in learner.model.modules() if type(module).__name__ in names]
+    # Of a list: embeddings are named too, and these may share their weight with the head.
+    lists = [module for module in learner.model.modules() if isinstance(module, torch.nn.ModuleList)]
+    layers = [module for layers in lists for module in layers if type(module).__name__ in names]
     for module in (*layers, learner):
         fully_shard(module)
         module.set_gradient_divide_factor(1.0)
@@ -52,6 +62,23 @@ def shard(learner: Learner) -> None:
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor itself, put together where the processes hold parts of it: all of them must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def on_main(tensor: torch.Tensor) -> torch.Tensor:
+    """What the main process writes of a tensor that is in parts: the whole on its CPU, nothing elsewhere."""
+    if not isinstance(tensor, DTensor):
+        return tensor
+    together = tensor.full_tensor()
+    return together.cpu() if Processes().main else together.new_empty(0)
+
+
+def weights_to_write(model: torch.nn.Module) -> dict[str, torch.Tensor] | None:
+    """Trained weights and buffers of a model that is in parts, for the main process; None where it is whole."""
+    if not any(isinstance(p, DTensor) for p in model.parameters()):
+        return None
+    buffers = dict(model.named_buffers())
+    state = model.state_dict(keep_vars=True)
+    return {name: on_main(tensor) for name, tensor in state.items() if tensor.requires_grad or name in buffers}
 
 
 def part_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

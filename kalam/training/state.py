@@ -11,7 +11,7 @@ from kalam.training.memory import MicroBatch
 from kalam.training.precision import mixed_precision
 from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
-from kalam.training.sharding import Learner, part_like, whole
+from kalam.training.sharding import Learner, on_main, part_like
 from kalam.training.task import Task
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ class Training:
 
     def save(self, checkpoints: CheckpointFolder) -> None:
         """Write weights, optimiser state, random states, scaler, progress and the micro-batch."""
-        tensors = {f"weight/{name}": whole(p) for name, p in self.parameters.items()}
+        tensors = {f"weight/{name}": on_main(p) for name, p in self.parameters.items()}
         for name, p in self.parameters.items():
             for key, value in self.optimiser.state.get(p, {}).items():
-                tensors[f"optimiser/{key}/{name}"] = whole(value)
+                tensors[f"optimiser/{key}/{name}"] = on_main(value)
         states = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             states["cuda"] = torch.cuda.get_rng_state()

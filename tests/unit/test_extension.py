@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalam.files.errors import InputError
@@ -110,6 +110,7 @@ def test_a_new_piece_stands_for_old_ones(grown):
         assert "▁" not in piece[1:]
 
 
+@settings(deadline=None)
 @given(text=WORDS)
 def test_what_is_written_is_read(text):
     for kind in ("bytes", "sentencepiece"):
@@ -124,6 +125,41 @@ def test_it_is_the_same_tokenizer_when_it_is_loaded(grown, tmp_path):
     _, _, new, _ = grown
     new.save_pretrained(tmp_path)
     assert ids(load_tokenizer(tmp_path), TAMIL[0]) == ids(new, TAMIL[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_extended_alike_each_time(kind):
+    old = KINDS[kind]()
+    first, *others = (extend(old, TAMIL, 40)[0].backend_tokenizer.to_str() for _ in range(4))
+    assert others == [first] * 3
+
+
+def test_what_is_unknown_is_no_part_of_a_piece():
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(BANGLA, trainers.BpeTrainer(vocab_size=60, special_tokens=["<unk>"]))
+    old = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    _, parts = extend(old, [*TAMIL, "xৃষ্টি xৃষ্টি"], 40)
+    assert parts
+    assert not any(old.unk_token_id in olds for olds in parts.values())
+
+
+def test_a_bpe_with_prefixes_is_refused():
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    model = models.BPE({"a": 0, "##b": 1}, [], continuing_subword_prefix="##")
+    with pytest.raises(InputError, match="a BPE with continuing_subword_prefix ##; allowed is one without"):
+        extend(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model)), TAMIL, 4)
+
+
+def test_an_adapter_on_a_head_with_a_bias_is_refused(masked_model):
+    """peft would forget the bias."""
+    with pytest.raises(InputError, match=r"the output layer has a bias.*allowed is tuning: full"):
+        add_lora(masked_model("xlm-roberta"), LORA, 0, False, None, (80, 90))
 
 
 def test_another_kind_of_tokenizer_is_refused():

@@ -78,8 +78,8 @@ def go(base, tokens, tmp_path_factory):
         dropout = changes.pop("dropout", 0.0)
         arguments = {
             "base": changes.pop("other", base),
-            "tokens": tokens,
-            "task": {"name": "causal"},
+            "tokens": changes.pop("tokens", tokens),
+            "task": changes.pop("task", {"name": "causal"}),
             "lora": LORA | {"dropout": dropout} if tuning == "lora" else None,
             "quantisation": quantisation,
             "code": "1",
@@ -163,6 +163,37 @@ def test_parts_of_a_model_and_a_loss_in_chunks(go, one, tuning):
 def test_the_rows_of_new_pieces_are_trained_beside_parts_of_a_model(go, extended):
     one, run = (go(tasks, other=extended, parallel="fsdp") for tasks in (1, 2))
     require_alike(run, one)
+
+
+@pytest.mark.slow
+def test_a_masked_model_is_trained_in_parts(go, masked_model, unigram, texts, tmp_path):
+    """Its embeddings and its head, which is on top of the model, share their weights."""
+    from safetensors.torch import load
+
+    from kalam.models.scratch import save
+    from kalam.tasks.masked import Task
+
+    save(masked_model(vocabulary=len(unigram)), unigram, tmp_path / "base")
+    for split in ("train", "validation"):
+        Task.encode(unigram, texts).save(tmp_path / split)
+    masked = {
+        "other": {"model": "tiny", "folder": str(tmp_path / "base"), "digest": "m", "adapter": None},
+        "tokens": {split: str(tmp_path / split) for split in ("train", "validation")},
+        "task": {"name": "masked", "share": 0.3},
+        "tuning": "full",
+        "quantisation": "none",
+    }
+    one, run = (go(tasks, parallel="fsdp", **masked) for tasks in (1, 2))
+    require_alike(run, one)
+    for each in (one, run):
+        assert "roberta.embeddings.word_embeddings.weight" in load(each.files["model/model.safetensors"])
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_behind_a_checkpoint_ends_no_training(go, one):
+    run = go(2, function="trouble.narrow_later", parallel="fsdp")
+    require_alike(run, one)
+    assert run.log.count("starting the 2 processes again") == 1
 
 
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])

@@ -178,3 +178,9 @@ def test_a_special_token_that_somebody_wrote_is_text(tokenizer):
     inside = document[1:-1]
     assert not set(inside) & {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     assert tokenizer.decode(inside) == "পদ্য </s> গদ্য <s>"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "unigram"])
+def test_a_tokenizer_is_trained_alike_each_time(texts, kind):
+    first, *others = (train_tokenizer(texts * 4, 300, kind).backend_tokenizer.to_str() for _ in range(4))
+    assert others == [first] * 3

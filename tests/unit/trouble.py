@@ -17,6 +17,15 @@ def in_chunks(**arguments):
 
 def narrow(**arguments):
     """The second process has no room for more than one window at a time, in its third pass and after."""
+    _narrow(arguments, 2)
+
+
+def narrow_later(**arguments):
+    """The same after some steps, and their checkpoints, of a first start."""
+    _narrow(arguments, 0 if list(Path(arguments["checkpoints"]).glob("*/step-*.json")) else 14)
+
+
+def _narrow(arguments, passes):
     import torch
 
     from kalam.tasks.causal import Task
@@ -25,7 +34,7 @@ def narrow(**arguments):
 
     def fails(self, model, batch):
         calls.append(batch)
-        if RANK == 1 and len(calls) > 2 and len(batch["labels"]) > 1:
+        if RANK == 1 and len(calls) > passes and len(batch["labels"]) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return loss(self, model, batch)
 
