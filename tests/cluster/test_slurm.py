@@ -2,8 +2,8 @@
 
 import os
 import re
+import shutil
 import signal
-from types import SimpleNamespace
 
 import pytest
 from pipeline import MINUTES, RESULTS, Project, end
@@ -19,41 +19,34 @@ HERE_ONLY = {"collect", "choose", "choose_base", "ppl"}
 # --- a whole run
 
 
-@pytest.fixture(scope="session")
-def through(finished, cluster, tmp_path_factory):
-    """The embedded Bangla DAG, from nothing, through SLURM: the project, Snakemake's words, the jobs."""
-    project = Project.make(tmp_path_factory.mktemp("through") / "project")
+def test_the_whole_dag(project, finished, cluster):
+    """From nothing: the same figures as on one machine, every rule where it belongs, and made once."""
+    before = len(cluster.jobs("--states=all"))
     outcome = project.run(*PROFILE, **cluster.clients)
-    rows = cluster.jobs("--states=all", columns="%k %P %T")
-    jobs = {re.sub("^(rule|group)_|_wildcards_.*", "", name): (partition, state) for name, partition, state in rows}
-    return SimpleNamespace(project=project, outcome=outcome, jobs=jobs)
+    assert (project / RESULTS / "metrics.tsv").read_bytes() == (finished / RESULTS / "metrics.tsv").read_bytes()
+    assert project.digests() == finished.digests()
 
-
-def test_the_same_figures_as_on_one_machine(through, finished):
-    assert (through.project / RESULTS / "metrics.tsv").read_bytes() == (finished / RESULTS / "metrics.tsv").read_bytes()
-    assert through.project.digests() == finished.digests()
-
-
-def test_every_rule_where_it_belongs(through):
-    partitions = {name: partition for name, (partition, _) in through.jobs.items()}
+    rows = cluster.jobs("--states=all", "--sort=-i", columns="%k %P %T")
+    rows = rows[: len(rows) - before]
+    assert {state for *_, state in rows} == {"COMPLETED"}
+    partitions = {re.sub("^rule_|_wildcards_.*", "", name): partition for name, partition, _ in rows}
     assert {name for name, partition in partitions.items() if partition == "gpu"} == ON_GPU
     assert {name for name, partition in partitions.items() if partition == "cpu"} >= {"clean", "tokenise_model"}
     assert not HERE_ONLY & partitions.keys()
-    assert {state for _, state in through.jobs.values()} == {"COMPLETED"}
+    (together,) = [name for name in partitions if name.startswith("group_")]
+    assert all(rule in together for rule in ("merge", "split", "floors"))
+
+    assert "best validation loss" in project.log("pretrain/llama.log")
+    assert "logs/slurm/rule_pretrain/bangla_llama" in outcome.output
+    assert "Nothing to be done" in project.run(*PROFILE, **cluster.clients).output
 
 
-def test_short_steps_share_a_job(through):
-    (group,) = [name for name in through.jobs if "merge" in name]
-    assert "split" in group and "floors" in group
-
-
-def test_logs_are_where_the_user_looks(through):
-    assert "best validation loss" in through.project.log("pretrain/llama.log")
-    assert "logs/slurm/rule_pretrain/bangla_llama" in through.outcome.output
-
-
-def test_a_second_call_does_nothing(through, cluster):
-    assert "Nothing to be done" in through.project.run(*PROFILE, **cluster.clients).output
+def test_shards_that_are_ready_at_once_are_one_array(finished_copy, finished, cluster):
+    shutil.rmtree(finished_copy / RESULTS / "corpus/clean")
+    cleaned = [RESULTS / f"corpus/clean/{source}.jsonl" for source in ("site", "everyday", "poems")]
+    outcome = finished_copy.run(*PROFILE, *cleaned, **cluster.clients)
+    assert "Submitted array job" in outcome.output and "The individual task IDs are 1-3" in outcome.output
+    assert finished_copy.digests() == finished.digests()
 
 
 def test_where_accounting_is_on(accounted, finished, tmp_path):
