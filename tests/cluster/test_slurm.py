@@ -33,7 +33,7 @@ def test_the_whole_dag(project, finished, cluster):
     assert {name for name, partition in partitions.items() if partition == "gpu"} == ON_GPU
     assert {name for name, partition in partitions.items() if partition == "cpu"} >= {"clean", "tokenise_model"}
     assert not HERE_ONLY & partitions.keys()
-    (together,) = [name for name in partitions if name.startswith("group_")]
+    (together,) = [name for name in partitions if name.startswith("corpus_")]  # the name of the group
     assert all(rule in together for rule in ("merge", "split", "floors"))
 
     assert "best validation loss" in project.log("pretrain/llama.log")
