@@ -15,6 +15,7 @@ include: "rules/models.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/masked.smk"
+include: "rules/export.smk"
 
 
 rule all:

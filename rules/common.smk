@@ -11,6 +11,9 @@ from kalam.configuration.sense import (
     MASKED,
     candidate_registers,
     candidates,
+    exported_runs,
+    exports_best,
+    leads_to_export,
     registers,
     runs_before,
 )
@@ -254,6 +257,58 @@ def window_settings(wildcards):
     return {key: evaluation[key] for key in ("context", "stride", "batch")}
 
 
+exported_anywhere = (
+    "|".join(sorted({n for p in config["projects"].values() for n in exported_runs(p)}))
+    or "(?!)"
+)
+
+
+def export_settings(*keys):
+    """An input function: some settings of the project's exports."""
+
+    def settings(wildcards):
+        exports = config["projects"][wildcards.project]["exports"]
+        return {key: exports[key] for key in keys}
+
+    return settings
+
+
+def export_kinds(project):
+    """What is exported of each run as GGUF, by the middle of the file's name."""
+    exports = project["exports"]
+    return ["f32", *exports["quantisations"], *["adapter"] * exports["adapter"]]
+
+
+def importance_matrix(wildcards):
+    """The importance matrix, for the types that use one."""
+    file = f"results/{wildcards.project}/exports/{wildcards.run}.imatrix.gguf"
+    return [file] if "_k" in wildcards.quant else []
+
+
+def exported_files(pattern):
+    """An input function: a file of the exports for every run, and kind, of a project."""
+
+    def files(wildcards):
+        project = config["projects"][wildcards.project]
+        names = expand(pattern, run=exported_runs(project), kind=export_kinds(project))
+        return [f"results/{wildcards.project}/exports/{name}" for name in names]
+
+    return files
+
+
+def projector_files(wildcards):
+    """What stands before the language models of a project whose exports see."""
+    wanted = config["projects"][wildcards.project]["exports"]["projector"]
+    return exported_files("{run}.projector.gguf")(wildcards) if wanted else []
+
+
+def gguf_files(wildcards):
+    """Every verified GGUF of a run."""
+    kinds = export_kinds(config["projects"][wildcards.project])
+    pattern = "results/{project}/exports/{run}.{kind}.gguf"
+    return expand(pattern, kind=kinds, project=wildcards.project, run=wildcards.run)
+
+
 def every_file(wildcards):
     """Every file of every project that nothing else is made from."""
     files = []
@@ -263,4 +318,6 @@ def every_file(wildcards):
             files.append(f"results/{name}/candidates.tsv")
         if project["runs"]:
             files.append(f"results/{name}/ppl.txt")
+        if exported_runs(project):
+            files.append(f"results/{name}/exports.txt")
     return files

@@ -145,7 +145,10 @@ rule score_model:
 
 rule choose:
     input:
-        candidate_files("results/{project}/models/{model}/scores/validation.jsonl"),
+        scores=candidate_files(
+            "results/{project}/models/{model}/scores/validation.jsonl"
+        ),
+        models=candidate_files("results/{project}/models/{model}/meta.json"),
     output:
         table="results/{project}/candidates.tsv",
         best="results/{project}/models/best.json",
@@ -164,6 +167,7 @@ rule choose:
         ),
         choice=lookup(within=config, dpath="projects/{project}/candidates/choice"),
         resamples=lookup(within=config, dpath="projects/{project}/evaluation/resamples"),
+        exported=lambda wildcards: exports_best(config["projects"][wildcards.project]),
         seed=config["seed"],
         code=code("choose.py"),
     message:

@@ -17,6 +17,9 @@ rule choose_base:
         "../envs/corpus.yaml"
     params:
         base=lookup(within=config, dpath="projects/{project}/runs/{run}/base"),
+        exported=lambda wildcards: leads_to_export(
+            config["projects"][wildcards.project], wildcards.run
+        ),
         code=code("choose_base.py"),
     message:
         "Settling the base of {wildcards.run}"

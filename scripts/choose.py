@@ -1,5 +1,7 @@
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kalam.configuration.convertible import folder_objection
 from kalam.evaluation.candidates import CANDIDATE_COLUMNS, compare
 from kalam.files.jsonl import read_jsonl, write_json
 from kalam.files.logs import log_to
@@ -9,11 +11,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+models = {}
+for name, scores, meta in zip(snakemake.params.models, snakemake.input.scores, snakemake.input.models, strict=True):
+    barred = folder_objection(Path(meta).parent) if snakemake.params.exported else None
+    models[name] = {"rows": list(read_jsonl(scores)), "eligible": True, "reason": None, "barred": barred}
 table, best = compare(
-    {
-        name: {"rows": list(read_jsonl(path)), "eligible": True, "reason": None}
-        for name, path in zip(snakemake.params.models, snakemake.input, strict=True)
-    },
+    models,
     snakemake.params.registers,
     snakemake.params.max_bits_per_byte,
     snakemake.params.choice,

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from kalam.configuration.convertible import model_type, objection
+
 BEST, LOWEST = "best", "lowest"
 CAUSAL, MASKED = "causal", "masked"
 TAKEN = {BEST, LOWEST, "base", "floor", "floor_base"}  # what tables and settings call something else
@@ -34,6 +36,28 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     yield from _registers(project)
     yield from _bases(project)
     yield from _numbers(project)
+    yield from _exports(project)
+
+
+def exported_runs(project: dict[str, Any]) -> list[str]:
+    """The runs of a project that are exported."""
+    return project.get("exports", {}).get("runs", [])
+
+
+def leads_to_export(project: dict[str, Any], name: str) -> bool:
+    """Whether a run is exported, or one that begins with it."""
+    runs = project["runs"]
+    return any(name in (run, *runs_before(runs, run)) for run in exported_runs(project))
+
+
+def exports_best(project: dict[str, Any]) -> bool:
+    """Whether a run that is exported began with the best candidate, which therefore has to be convertible."""
+    return any(root(project["runs"], name) == BEST for name in exported_runs(project))
+
+
+def root(runs: dict[str, Any], name: str) -> str:
+    """What the first of the runs behind a run began with: a model's name or `best`."""
+    return runs[[name, *runs_before(runs, name)][-1]]["base"]
 
 
 def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -165,3 +189,22 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
     shares = [share for share in (splits["validation"], splits["test"]) if share < 1]
     if sum(shares) >= 1:
         yield f"splits: validation and test take {sum(shares):g} of each register; allowed is less than 1"
+
+
+def _exports(project: dict[str, Any]) -> Iterator[str]:
+    """Runs that cannot be exported."""
+    causal = [name for name, run in project["runs"].items() if run["task"] == CAUSAL]
+    for name in exported_runs(project):
+        if name not in causal:
+            yield f"exports.runs: found {name}, which is no causal run; allowed are {', '.join(causal) or 'none'}"
+            continue
+        if project["exports"]["adapter"] and project["runs"][name]["tuning"] == "full":
+            yield f"exports.adapter: found true, while {name} trains every weight; allowed is false"
+        base = root(project["runs"], name)
+        choice = project["candidates"]["choice"]
+        names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
+        models = {model: project["models"][model] for model in names}
+        reasons = {m: objection(model_type(section), section["kind"] == "scratch") for m, section in models.items()}
+        if all(reasons.values()):
+            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+            yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"

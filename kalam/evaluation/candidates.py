@@ -37,7 +37,8 @@ def compare(
 
     A candidate is {"rows": score rows, "eligible": bool, "reason": str or None}. One that comes in as not
     eligible (its tokenizer loses text, say) has no comparable figures and gets none. Not eligible either is
-    one that could not score every document or is above `max_bits_per_byte`. `choice` is `lowest`, where a
+    one that could not score every document, is above `max_bits_per_byte` or comes in `barred` for the reason it
+    gives (it cannot be exported, say). `choice` is `lowest`, where a
     tie goes to the first one, or the name of a candidate.
 
     Raises InputError where none is eligible, with each one's reason, where the chosen one is not, and where
@@ -54,7 +55,8 @@ def compare(
         reference = reference or rows
         require_same_text(rows, reference)
         figures = estimates(rows, resamples, seed)
-        table.append(_row(name, figures, rows, _objection(figures["bits_per_byte"], rows, max_bits_per_byte)))
+        reason = _objection(figures["bits_per_byte"], rows, max_bits_per_byte) or candidate.get("barred")
+        table.append(_row(name, figures, rows, reason))
 
     eligible = [row for row in table if row["eligible"]]
     if not eligible:

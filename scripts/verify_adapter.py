@@ -1,0 +1,26 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalam.corpus.documents import documents_of
+from kalam.export.verify import verify_adapter
+from kalam.files.jsonl import read_json
+from kalam.files.logs import log_to
+from kalam.training.threads import use_threads
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+params, given = snakemake.params, snakemake.input
+verify_adapter(
+    Path(given.tools).parent,
+    given.gguf,
+    given.whole,
+    read_json(given.base),
+    Path(given.run).parent,
+    documents_of(given.test, params.registers),
+    params.evaluation,
+    params.exports,
+    snakemake.output[0],
+)
