@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 models = {}
 for name, scores, meta in zip(snakemake.params.models, snakemake.input.scores, snakemake.input.models, strict=True):
-    barred = folder_objection(Path(meta).parent) if snakemake.params.exported else None
+    objection = folder_objection(Path(meta).parent) if snakemake.params.exported else None
+    barred = objection and f"cannot be exported: {objection}"
     models[name] = {"rows": list(read_jsonl(scores)), "eligible": True, "reason": None, "barred": barred}
 table, best = compare(
     models,

@@ -11,33 +11,49 @@ CONVERTIBLE = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gemma3", "q
 # AutoTokenizer puts this architecture's own pre-tokeniser in place of the one that a tokenizer was trained
 # with here: whoever downloads the model would get other tokens.
 OWN_TOKENIZER_REPLACED = ("qwen2",)
+GEMMA_DEFAULT = 256  # of both settings in transformers
+GEMMA_27B_LAYERS = 62  # by which llama.cpp knows the one model that it scales otherwise
 
 
-def model_type(model: dict[str, Any]) -> str | None:
-    """The architecture of a model of the configuration; None where only its files can tell, and are not here."""
+def architecture(model: dict[str, Any]) -> dict[str, Any] | None:
+    """The settings of a model's architecture, from the configuration or the files of a local folder; None where
+    they are not here yet."""
     if model["kind"] == "scratch":
-        return model["architecture"]["model_type"]
+        return model["architecture"]
     file = Path(model.get("path", "")) / "config.json"
-    return read_json(file).get("model_type") if model["kind"] == "local" and file.is_file() else None
+    return read_json(file) if model["kind"] == "local" and file.is_file() else None
 
 
-def objection(kind: str | None, made_here: bool) -> str | None:
-    """Why a model of this architecture cannot be exported; None where it can, or nobody knows yet."""
-    if kind is not None and kind not in CONVERTIBLE:
-        return f"{kind} cannot be exported; llama.cpp has {', '.join(CONVERTIBLE)}"
+def objection(settings: dict[str, Any] | None, made_here: bool) -> str | None:
+    """Why a model of this architecture cannot be exported; None where it can, or nobody knows yet.
+
+    `made_here`: whether its tokenizer was trained here.
+    """
+    if settings is None:
+        return None
+    kind = settings.get("model_type")
+    if kind not in CONVERTIBLE:
+        return f"llama.cpp has no {kind}; it has {', '.join(CONVERTIBLE)}"
     if made_here and kind in OWN_TOKENIZER_REPLACED:
-        return f"{kind} cannot be exported with a tokenizer trained here, which AutoTokenizer replaces for it"
-    return None
+        return f"AutoTokenizer replaces a tokenizer trained here in a folder of {kind}"
+    return _gemma(settings) if kind == "gemma3_text" else None
+
+
+def _gemma(settings: dict[str, Any]) -> str | None:
+    """llama.cpp takes the size of a head for what the queries are scaled by."""
+    scale, size = (settings.get(key, GEMMA_DEFAULT) for key in ("query_pre_attn_scalar", "head_dim"))
+    if scale == size or settings.get("num_hidden_layers") == GEMMA_27B_LAYERS:
+        return None
+    return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
 
 
 def folder_objection(folder: str | Path) -> str | None:
-    """The same of a model's folder."""
-    meta = read_json(Path(folder) / "meta.json")
-    made_here = meta.get("kind") not in ("hub", "local")
-    return objection(read_json(Path(folder) / "config.json").get("model_type"), made_here)
+    """The same of a model's folder under `results/`."""
+    made_here = read_json(Path(folder) / "meta.json").get("kind") not in ("hub", "local")
+    return objection(read_json(Path(folder) / "config.json"), made_here)
 
 
 def require_convertible(folder: str | Path) -> None:
     """Raise InputError where the model in a folder cannot be exported."""
     if reason := folder_objection(folder):
-        raise InputError(f"{folder}: {reason}")
+        raise InputError(f"{folder}: cannot be exported: {reason}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from kalam.configuration.convertible import model_type, objection
+from kalam.configuration.convertible import architecture, objection
 
 BEST, LOWEST = "best", "lowest"
 CAUSAL, MASKED = "causal", "masked"
@@ -204,7 +204,7 @@ def _exports(project: dict[str, Any]) -> Iterator[str]:
         choice = project["candidates"]["choice"]
         names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
         models = {model: project["models"][model] for model in names}
-        reasons = {m: objection(model_type(section), section["kind"] == "scratch") for m, section in models.items()}
+        reasons = {m: objection(architecture(section), section["kind"] == "scratch") for m, section in models.items()}
         if all(reasons.values()):
             found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
             yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 ROWS = 128  # positions at once: 128 x 262,144 numbers in fp64 are 0.3 GB
-# Two logits nearer than this may change places: by rounding in fp32, by the weights' precision in f16.
-TIES = {"f32": 1e-3, "f16": 0.05}
+# Two logits nearer than this may change places: by rounding in fp32 (and llama.cpp's table of GELU, which
+# Gemma uses, of 16 bits), by the weights' precision in f16.
+TIES = {"f32": 0.005, "f16": 0.05}
 
 
 def logits_of(model: "torch.nn.Module", windows: Iterable[Sequence[int]]) -> "Iterator[torch.Tensor]":

@@ -77,7 +77,7 @@ class Reading:
             wanted = len(window) * columns * 4
             if len(data := self._process.stdout.read(wanted)) < wanted:
                 raise self._ended(f"after {number} of {len(self.windows)} windows")
-            yield np.frombuffer(data, np.float32).reshape(len(window), columns)
+            yield np.frombuffer(bytearray(data), np.float32).reshape(len(window), columns)
 
     def continuations(self) -> list[list[int]]:
         """The tokens after each prompt; the reader must then end well."""

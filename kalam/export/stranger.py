@@ -37,18 +37,10 @@ class Stranger:
             return self.model(input_ids=ids, use_cache=False).logits[0].float().cpu().numpy()
 
     def greedy(self, tokens: Sequence[int], count: int) -> list[int]:
-        import torch
-
-        ids = torch.tensor([tokens], device=self.model.device)
-        found = self.model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            min_new_tokens=count,
-            max_new_tokens=count,
-            do_sample=False,
-            pad_token_id=0,
-        )
-        return found[0, len(tokens) :].tolist()
+        found: list[int] = []
+        while len(found) < count:  # not generate(), which makes an end of the text impossible or stops there
+            found.append(int(self.logits([*tokens, *found])[-1].argmax()))
+        return found
 
 
 if __name__ == "__main__":
