@@ -87,18 +87,21 @@ class Reading:
         return found
 
     def _line(self, when: str) -> dict[str, Any]:
+        line = self._process.stdout.readline()
         try:
-            return json.loads(self._process.stdout.readline())
+            return json.loads(line)
         except ValueError:
-            raise self._ended(when) from None
+            raise self._ended(when, line.decode(errors="replace").strip()) from None
 
-    def _ended(self, when: str) -> InputError:
-        self._process.kill()
+    def _ended(self, when: str, answered: str = "") -> InputError:
+        if answered:
+            self._process.kill()
         status = self._process.wait()
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         self._said.seek(0)
         lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-        return InputError(f"{self.name}: the reader ended {when} ({how}): {lines[-1] if lines else 'it said nothing'}")
+        how, said = f"it answered {answered[:40]!r}" if answered else how, lines[-1] if lines else "it said nothing"
+        return InputError(f"{self.name}: the reader ended {when} ({how}): {said}")
 
 
 def answer(load: Callable[[], Reader]) -> None:
