@@ -13,6 +13,7 @@ CONVERTIBLE = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gemma3", "q
 OWN_TOKENIZER_REPLACED = ("qwen2",)
 GEMMA_DEFAULT = 256  # of both settings in transformers
 GEMMA_27B_LAYERS = 62  # by which llama.cpp knows the one model that it scales otherwise
+GEMMA_PATTERN = 6  # every so many layers one attends to everything
 
 
 def architecture(model: dict[str, Any]) -> dict[str, Any] | None:
@@ -40,11 +41,15 @@ def objection(settings: dict[str, Any] | None, made_here: bool) -> str | None:
 
 
 def _gemma(settings: dict[str, Any]) -> str | None:
-    """llama.cpp takes the size of a head for what the queries are scaled by."""
+    """llama.cpp scales the queries by the size of a head, and knows by its number how far a layer sees."""
     scale, size = (settings.get(key, GEMMA_DEFAULT) for key in ("query_pre_attn_scalar", "head_dim"))
-    if scale == size or settings.get("num_hidden_layers") == GEMMA_27B_LAYERS:
-        return None
-    return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
+    if scale != size and settings.get("num_hidden_layers") != GEMMA_27B_LAYERS:
+        return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
+    for number, kind in enumerate(settings.get("layer_types") or [], start=1):
+        wanted = "sliding_attention" if number % GEMMA_PATTERN else "full_attention"
+        if kind != wanted:
+            return f"gemma3_text has {kind} in layer {number}; llama.cpp takes {wanted}"
+    return None
 
 
 def folder_objection(folder: str | Path) -> str | None:

@@ -1,0 +1,116 @@
+"""GGUF of tiny models by llama.cpp itself. Slow: the tools are built first, where no workflow run has done so."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from kalam.export import convert as converting
+from kalam.export.convert import convert, convert_adapter, convert_projector, importance, quantise
+from kalam.export.tools import build_tools
+from kalam.export.verify import verify, verify_adapter
+from kalam.files.errors import InputError
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+GEMMA = {"query_pre_attn_scalar": 8, "layer_types": ["sliding_attention"] * 2}
+WIDE = {"hidden_size": 256, "intermediate_size": 256}
+EVALUATION = {"context": 64, "stride": 32}
+LOOSE = {"divergence": 0.05, "agreement": 0.5}
+BOUNDS = {"f32": {"divergence": 1e-6, "agreement": 0.9}, "f16": {"divergence": 1e-4, "agreement": 0.9}}
+EXPORTS = {"tokens": 400, "bounds": BOUNDS | {"q8_0": LOOSE, "q4_k_m": LOOSE}}
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory):
+    rules = (ROOT / "rules/export.smk").read_text(encoding="utf-8")
+    release = dict(re.findall(r'"(package|version|sha256)": "(.+)"', rules))
+    built = ROOT / f"results/.tools/llama.cpp-{release['version']}"
+    if not (built / "manifest.json").exists():
+        built = tmp_path_factory.mktemp("tools") / "llama.cpp"
+        build_tools(release, built, 2)
+    return built
+
+
+@pytest.fixture(scope="module")
+def documents(texts):
+    return [{"id": str(number), "text": text} for number, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "changes"), [("llama", {}), ("qwen2", {}), ("gemma3", GEMMA), ("mistral", {"sliding_window": None})]
+)
+def test_a_gguf_is_the_model(tools, model_folder, documents, tmp_path, shape, changes, tied):
+    folder = model_folder(shape, tie_word_embeddings=tied, **changes)
+    convert(tools, folder, tmp_path / "m.f32.gguf")
+    quantise(tools, tmp_path / "m.f32.gguf", "q8_0", None, tmp_path / "m.q8_0.gguf")
+    for kind in ("f32", "q8_0"):
+        verify(
+            tools, tmp_path / f"m.{kind}.gguf", folder, kind, documents, EVALUATION, EXPORTS, tmp_path / f"{kind}.json"
+        )
+    found = json.loads((tmp_path / "f32.json").read_text())
+    assert found["continuations"]["equal"] == found["continuations"]["prompts"] > 0
+    assert found["bits_per_byte"] == pytest.approx(found["original_bits_per_byte"], abs=1e-4)
+
+
+def test_a_k_quant_uses_the_importance_matrix(tools, model_folder, texts, documents, tmp_path):
+    folder = model_folder(**WIDE)
+    convert(tools, folder, tmp_path / "m.f32.gguf")
+    importance(tools, tmp_path / "m.f32.gguf", texts * 20, 4, tmp_path / "matrix.gguf")
+    for name, matrix in (("with", tmp_path / "matrix.gguf"), ("without", None)):
+        quantise(tools, tmp_path / "m.f32.gguf", "q4_k_m", matrix, tmp_path / f"{name}.gguf")
+    assert (tmp_path / "with.gguf").read_bytes() != (tmp_path / "without.gguf").read_bytes()
+    target = tmp_path / "q4_k_m.json"
+    verify(tools, tmp_path / "with.gguf", folder, "q4_k_m", documents, EVALUATION, EXPORTS, target)
+    assert json.loads(target.read_text())["divergence"] > 0
+
+
+def test_a_wrong_pre_tokeniser_fails(tools, model_folder, documents, tmp_path, monkeypatch):
+    """Qwen2's cuts every vowel sign from its letter."""
+    monkeypatch.setattr(converting, "PRE_TOKENISERS", dict.fromkeys(converting.PRE_TOKENISERS, "qwen2"))
+    folder = model_folder()
+    convert(tools, folder, tmp_path / "m.gguf")
+    with pytest.raises(InputError, match="other token ids than the tokenizer's"):
+        verify(tools, tmp_path / "m.gguf", folder, "f32", documents, EVALUATION, EXPORTS, tmp_path / "f32.json")
+    assert not (tmp_path / "f32.json").exists()
+
+
+def test_another_model_and_half_a_file_fail(tools, model_folder, documents, tmp_path):
+    convert(tools, model_folder(seed=1), tmp_path / "m.gguf")
+    with pytest.raises(InputError, match="KL divergence"):
+        verify(tools, tmp_path / "m.gguf", model_folder(), "f32", documents, EVALUATION, EXPORTS, tmp_path / "f32.json")
+    whole = (tmp_path / "m.gguf").read_bytes()
+    (tmp_path / "m.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="the reader ended before it had loaded"):
+        verify(tools, tmp_path / "m.gguf", model_folder(), "f32", documents, EVALUATION, EXPORTS, tmp_path / "f32.json")
+
+
+@pytest.mark.parametrize(("shape", "changes"), [("llama", {}), ("gemma3", GEMMA)])
+def test_an_adapter_beside_its_base(tools, model_folder, documents, tmp_path, shape, changes):
+    import torch
+    from test_export_merge import LORA
+
+    from kalam.models.adapters import add_lora, load_base
+
+    folder = model_folder(shape, **changes)
+    model = add_lora(load_base({"folder": folder}), LORA, 0, False)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    model.save_pretrained(tmp_path / "run/adapter")
+    (tmp_path / "run/meta.json").write_text(json.dumps({"identity": {"kind": "adapter"}}))
+    convert(tools, folder, tmp_path / "base.gguf")
+    convert_adapter(tools, tmp_path / "run/adapter", folder, tmp_path / "adapter.gguf")
+    files, target = (tmp_path / "adapter.gguf", tmp_path / "base.gguf"), tmp_path / "adapter.json"
+    base = {"folder": str(folder), "adapter": None}
+    verify_adapter(tools, *files, base, tmp_path / "run", documents, EVALUATION, EXPORTS, target)
+    assert json.loads(target.read_text())["kind"] == "adapter"
+
+
+def test_an_architecture_that_llama_cpp_does_not_have_fails_in_one_line(tools, model_folder, tmp_path):
+    with pytest.raises(InputError, match="XGLMForCausalLM is not supported"):
+        convert(tools, model_folder("xglm"), tmp_path / "m.gguf")
+    with pytest.raises(InputError, match=r"convert_hf_to_gguf.py: ended with status 1"):
+        convert_projector(tools, model_folder(), tmp_path / "p.gguf")

@@ -1,0 +1,52 @@
+"""The tools: fetched by their checksum; one that fails, crashes or leaves nothing fails the export."""
+
+import json
+
+import pytest
+
+from kalam.export import tools
+from kalam.export.convert import convert, pre_tokeniser, quantise
+from kalam.export.converter import KNOWN
+from kalam.files.errors import InputError
+
+PROGRAMS = {
+    "empty": ("exit 0", "target.gguf: the tool ended well and left no GGUF"),
+    "failing": ("echo no such type; exit 3", "llama-quantize: ended with status 3: no such type"),
+    "crashing": ("kill -ILL $$", "llama-quantize: ended with status -4: it said nothing"),
+    "half": ('printf GG > "$2"', "target.gguf: the tool ended well and left no GGUF"),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_tool_that_is_silent_or_dies_fails_and_leaves_nothing(tmp_path, kind):
+    body, message = PROGRAMS[kind]
+    program = tmp_path / "tools/bin/llama-quantize"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/bash\n{body}\n")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match=message):
+        quantise(tmp_path / "tools", tmp_path / "model.gguf", "q8_0", None, tmp_path / "out" / "target.gguf")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_converter_that_is_not_there_fails(tmp_path):
+    with pytest.raises(InputError, match=r"convert_hf_to_gguf.py: ended with status 1"):
+        convert(tmp_path, tmp_path, tmp_path / "model.gguf")
+
+
+def test_another_archive_than_the_pinned_one_is_refused(tmp_path, monkeypatch):
+    release = {"package": "x", "version": "1", "sha256": "0" * 64}
+    monkeypatch.setattr(tools, "run", lambda *_: (tmp_path / "x-1.tar.gz").write_bytes(b"something else"))
+    with pytest.raises(InputError, match=r"x-1.tar.gz: found SHA-256 [0-9a-f]{64}; allowed is 0{64}"):
+        tools.fetch(release, tmp_path)
+    assert (tmp_path / "wanted.txt").read_text() == f"x==1 --hash=sha256:{'0' * 64}\n"
+
+
+def test_a_tokenizer_trained_here_has_its_pre_tokeniser_declared(model_folder, tmp_path):
+    folder = model_folder()
+    assert pre_tokeniser(folder) == "qwen35"
+    assert pre_tokeniser(tmp_path) == KNOWN
+    foreign = json.loads((folder / "tokenizer.json").read_text())
+    foreign["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(foreign))
+    assert pre_tokeniser(tmp_path) == KNOWN
