@@ -31,6 +31,14 @@ def without(path: str) -> Callable[[Section], None]:
     return change
 
 
+def together(*changes: Callable[[Section], None]) -> Callable[[Section], None]:
+    def change(section: Section) -> None:
+        for one in changes:
+            one(section)
+
+    return change
+
+
 SONG = {"kind": "files", "register": "song", "paths": ["resources/bangla/everyday.jsonl"]}
 WRONG = {
     "unknown key of a project": (
@@ -138,6 +146,18 @@ WRONG = {
     "splits that leave nothing": (
         setting("splits", {"validation": 0.5, "test": 0.5}),
         "projects.bangla.splits: validation and test take 1 of each register; allowed is less than 1",
+    ),
+    "export of a run that is none": (
+        setting("exports", {"runs": ["adopt"]}),
+        "projects.bangla.exports.runs: found adopt, which is no causal run; allowed are adapt",
+    ),
+    "export of a base that llama.cpp does not have": (
+        together(setting("exports", {"runs": ["adapt"]}), setting("runs.adapt.base", "xglm")),
+        "projects.bangla.exports.runs: found adapt, whose base cannot be converted (xglm: llama.cpp has no xglm",
+    ),
+    "choice of a candidate that llama.cpp does not have": (
+        together(setting("exports", {"runs": ["adapt"]}), setting("candidates.choice", "xglm")),
+        "projects.bangla.exports.runs: found adapt, whose base cannot be converted (xglm: llama.cpp has no xglm",
     ),
     "half a document": (
         setting("splits.test", 2.5),
