@@ -41,15 +41,23 @@ def objection(settings: dict[str, Any] | None, made_here: bool) -> str | None:
 
 
 def _gemma(settings: dict[str, Any]) -> str | None:
-    """llama.cpp scales the queries by the size of a head, and knows by its number how far a layer sees."""
-    scale, size = (settings.get(key, GEMMA_DEFAULT) for key in ("query_pre_attn_scalar", "head_dim"))
-    if scale != size and settings.get("num_hidden_layers") != GEMMA_27B_LAYERS:
-        return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
+    """llama.cpp knows by its number how far a layer sees."""
     for number, kind in enumerate(settings.get("layer_types") or [], start=1):
         wanted = "sliding_attention" if number % GEMMA_PATTERN else "full_attention"
         if kind != wanted:
             return f"gemma3_text has {kind} in layer {number}; llama.cpp takes {wanted}"
     return None
+
+
+def adapter_objection(settings: dict[str, Any] | None) -> str | None:
+    """Why an adapter cannot be exported beside its base, where the two merged can: llama.cpp scales Gemma's queries
+    by the size of a head, and a merged model is made to agree (kalam.export.merging)."""
+    if settings is None or settings.get("model_type") != "gemma3_text":
+        return None
+    scale, size = (settings.get(key, GEMMA_DEFAULT) for key in ("query_pre_attn_scalar", "head_dim"))
+    if scale == size or settings.get("num_hidden_layers") == GEMMA_27B_LAYERS:
+        return None
+    return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
 
 
 def folder_objection(folder: str | Path) -> str | None:

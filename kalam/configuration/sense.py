@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from kalam.configuration.convertible import architecture, objection
+from kalam.configuration.convertible import adapter_objection, architecture, objection
 
 BEST, LOWEST = "best", "lowest"
 CAUSAL, MASKED = "causal", "masked"
@@ -208,3 +208,7 @@ def _exports(project: dict[str, Any]) -> Iterator[str]:
         if all(reasons.values()):
             found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
             yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"
+        reasons = {m: adapter_objection(architecture(section)) for m, section in models.items()}
+        if project["exports"]["adapter"] and all(reasons.values()):
+            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+            yield f"exports.adapter: found true, while the base would be another ({found}); allowed is false"

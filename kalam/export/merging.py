@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kalam.configuration.convertible import GEMMA_27B_LAYERS
 from kalam.export.gate import compare, judge, logits_of, require
 from kalam.export.heldout import HeldOut
 from kalam.export.reading import Reading
@@ -78,13 +79,31 @@ def merged(base: dict[str, Any], run: str | Path, quantisation: str, precision: 
     from peft import PeftModel
 
     if read_json(Path(run) / "meta.json")["identity"]["kind"] == "full":
-        return in_fp32(load_adapted(base, run, "none", precision))
+        return _as_converted(in_fp32(load_adapted(base, run, "none", precision)))
     model = in_fp32(load_base(base, "none", precision))
     if quantisation != "none":
         _copy_dequantised(in_fp32(load_base(base, quantisation, precision)), model)
     adapted = PeftModel.from_pretrained(model, Path(run) / "adapter")
     _untie_what_differs(adapted)
-    return adapted.merge_and_unload().eval()
+    return _as_converted(adapted.merge_and_unload().eval())
+
+
+def _as_converted(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The same function, written so that llama.cpp reads it too: it scales Gemma 3's queries by the size of a
+    head, whatever the settings say, so another scale moves into the weights that norm the queries."""
+    import torch
+
+    config = model.config
+    if config.model_type != "gemma3_text" or config.num_hidden_layers == GEMMA_27B_LAYERS:
+        return model
+    ratio = (config.head_dim / config.query_pre_attn_scalar) ** 0.5
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        with torch.no_grad():
+            attention.q_norm.weight.copy_((1 + attention.q_norm.weight) * ratio - 1)  # Gemma's norms add one
+        attention.scaling = config.head_dim**-0.5
+    config.query_pre_attn_scalar = config.head_dim
+    return model
 
 
 def in_fp32(model: "PreTrainedModel") -> "PreTrainedModel":

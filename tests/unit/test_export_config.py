@@ -6,7 +6,7 @@ import pytest
 from test_candidates import candidate
 from test_configuration import SCHEMA, small
 
-from kalam.configuration.convertible import folder_objection, objection, require_convertible
+from kalam.configuration.convertible import adapter_objection, folder_objection, objection, require_convertible
 from kalam.configuration.resolve import resolve
 from kalam.configuration.sense import exports_best, leads_to_export
 from kalam.evaluation.candidates import compare
@@ -56,18 +56,36 @@ def test_what_cannot_be_exported_is_refused(edits, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"head_dim": 64}, "query_pre_attn_scalar 256; llama.cpp takes head_dim, 64"),
         ({"layer_types": ["full_attention"]}, "full_attention in layer 1; llama.cpp takes sliding_attention"),
         ({"layer_types": ["sliding_attention"] * 6}, "sliding_attention in layer 6; llama.cpp takes full_attention"),
         ({}, None),
-        ({"head_dim": 64, "query_pre_attn_scalar": 64, "layer_types": ["sliding_attention"] * 3}, None),
-        ({"head_dim": 128, "query_pre_attn_scalar": 168, "num_hidden_layers": 62}, None),
+        ({"head_dim": 64, "layer_types": ["sliding_attention"] * 3}, None),
     ],
 )
 def test_a_gemma_that_llama_cpp_takes_for_another_is_refused(settings, message):
     found = objection({"model_type": "gemma3_text", **settings}, made_here=True)
     assert (found is None) == (message is None)
     assert message is None or message in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"head_dim": 64}, True),
+        ({"head_dim": 64, "query_pre_attn_scalar": 64}, False),
+        ({"head_dim": 128, "query_pre_attn_scalar": 168, "num_hidden_layers": 62}, False),
+        ({"model_type": "llama", "head_dim": 64}, False),
+    ],
+)
+def test_an_adapter_beside_a_base_that_llama_cpp_takes_for_another_is_refused(settings, refused):
+    settings = {"model_type": "gemma3_text", **settings}
+    assert (adapter_objection(settings) is not None) == refused
+    edits = {"models__small__architecture": settings, "runs__adapt__base": "small"}
+    resolve(small(**edits, exports=EXPORTED), SCHEMA)
+    if refused:
+        message = r"exports.adapter: found true, .*query_pre_attn_scalar 256; llama.cpp takes head_dim, 64"
+        with pytest.raises(InputError, match=message):
+            resolve(small(**edits, exports={**EXPORTED, "adapter": True}), SCHEMA)
 
 
 @pytest.mark.parametrize(("kind", "refused"), [("scratch", True), ("hub", False)])

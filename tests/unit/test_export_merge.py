@@ -72,6 +72,7 @@ def test_merged_is_base_and_adapter(run, heldout, shape, tied):
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     original = in_fp32(load_adapted(base, folder, "nf4"))
     assert difference(heldout, original, model)["largest"] < 1e-4
+    assert getattr(model.config, "query_pre_attn_scalar", 8) == 8, "llama.cpp takes the size of a head"
     assert difference(heldout, in_fp32(load_base(base, "nf4")), model)["divergence"] > 1e-3, "the adapter does nothing"
     assert difference(heldout, in_fp32(load_adapted(base, folder, "none")), model)["largest"] > 1e-4, "nf4 does nothing"
 
