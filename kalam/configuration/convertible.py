@@ -62,7 +62,7 @@ def adapter_objection(settings: dict[str, Any] | None) -> str | None:
 
 def folder_objection(folder: str | Path) -> str | None:
     """The same of a model's folder under `results/`."""
-    made_here = read_json(Path(folder) / "meta.json").get("kind") not in ("hub", "local")
+    made_here = read_json(Path(folder) / "meta.json").get("kind") is None  # no hub's, no folder's, no extension of one
     return objection(read_json(Path(folder) / "config.json"), made_here)
 
 
