@@ -58,7 +58,7 @@ HEX = "^[0-9a-f]{40}$"
 # What is wrong, and what the line says after `config: projects.bangla`.
 WRONG = [
     ({"language": "xx"}, ".language: found 'xx'; allowed is one of ar, bn, ta"),
-    ({"langauge": "bn"}, ": unknown key langauge; allowed are candidates, cleaning, evaluation, language, "),
+    ({"langauge": "bn"}, ": unknown key langauge; allowed are candidates, cleaning, evaluation, exports, language, "),
     ({"sources": None}, ": missing key sources"),
     ({"sources": {}}, ".sources: found {}; allowed is at least one entry"),
     ({"sources__News": {}}, ".sources: found 'News'; allowed is text of the form ^[a-z0-9]"),

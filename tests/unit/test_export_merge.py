@@ -39,12 +39,12 @@ def documents(texts):
 def run(tmp_path, model_folder):
     """A run of a shape: its base, and its folder with an adapter whose weights are large enough to matter."""
 
-    def make(shape="llama", quantisation="nf4", lora=LORA, **changes):
+    def make(shape="llama", quantisation="nf4", lora=LORA, added=None, **changes):
         folder = model_folder(shape, **changes)
-        model = add_lora(load_base({"folder": folder}, quantisation), lora, 0, False)
+        model = add_lora(load_base({"folder": folder}, quantisation), lora, 0, False, added=added)
         generator = torch.Generator().manual_seed(1)
         for name, weight in model.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "trainable_tokens" in name:
                 weight.data.normal_(std=0.1, generator=generator)
         model.save_pretrained(tmp_path / "run" / "adapter")
         (tmp_path / "run/meta.json").write_text(json.dumps({"identity": {"kind": "adapter"}, "digest": "d"}))
@@ -82,6 +82,15 @@ def test_an_adapter_on_tied_embeddings_unties_them(run, heldout):
     model = merged(base, folder, "none", "auto")
     assert not model.config.tie_word_embeddings
     assert difference(heldout, load_adapted(base, folder, "none"), model)["largest"] < 1e-4
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_trained_rows_of_new_pieces_are_merged(run, heldout, tied):
+    base, folder = run("llama", added=(40, 90), tie_word_embeddings=tied)
+    model = merged(base, folder, "nf4", "auto")
+    original = in_fp32(load_adapted(base, folder, "nf4"))
+    assert difference(heldout, original, model)["largest"] < 1e-4
+    assert (model.get_input_embeddings().weight is model.get_output_embeddings().weight) == tied
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
