@@ -24,9 +24,10 @@ def logits_of(model: "torch.nn.Module", windows: Iterable[Sequence[int]]) -> "It
     import torch
 
     for tokens in windows:
-        with torch.inference_mode():
+        with torch.inference_mode():  # left before the yield: two that wait inside it would leave it in the wrong order
             ids = torch.tensor([tokens], device=next(model.parameters()).device)
-            yield model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+            logits = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+        yield logits
 
 
 def compare(

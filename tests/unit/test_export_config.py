@@ -88,9 +88,12 @@ def test_an_adapter_beside_a_base_that_llama_cpp_takes_for_another_is_refused(se
             resolve(small(**edits, exports={**EXPORTED, "adapter": True}), SCHEMA)
 
 
-@pytest.mark.parametrize(("kind", "refused"), [("scratch", True), ("hub", False)])
-def test_a_folder_s_tokenizer_matters_where_it_was_trained_here(tmp_path, kind, refused):
-    (tmp_path / "meta.json").write_text(json.dumps({"kind": kind}))
+@pytest.mark.parametrize(
+    ("meta", "refused"),
+    [({"identity": {"kind": "scratch"}}, True), ({"kind": "hub"}, False), ({"kind": "extended"}, False)],
+)
+def test_a_folder_s_tokenizer_matters_where_it_was_trained_here(tmp_path, meta, refused):
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
     assert (folder_objection(tmp_path) is not None) == refused
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "xglm"}))

@@ -8,7 +8,7 @@ import torch
 
 from kalam.evaluation.perplexity import Window
 from kalam.export import reading
-from kalam.export.gate import compare, continuations, require, require_continuations, require_ids
+from kalam.export.gate import compare, continuations, logits_of, require, require_continuations, require_ids
 from kalam.export.heldout import NEW, HeldOut
 from kalam.export.reading import Reading
 from kalam.files.errors import InputError
@@ -171,3 +171,10 @@ def test_a_reader_that_answers_is_read(reader):
         assert window.shape == (2, 3)
         assert window.dtype == np.float32
         assert found.continuations() == [[0]]
+
+
+def test_two_that_wait_for_one_another_leave_gradients_as_they_were(tiny):
+    sights = [[1, 2, 3], [4, 5]]
+    for _ in zip(logits_of(tiny(), sights), logits_of(tiny(), sights), strict=True):
+        assert torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
