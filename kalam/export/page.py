@@ -57,16 +57,18 @@ def draw(files: dict[str, list[dict[str, Any]]], title: str, output: str | Path)
     with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
         for run, verifications in files.items():
-            rows = [found for found in verifications if found["kind"] != "adapter"]
+            rows = sorted((f for f in verifications if f["kind"] != "adapter"), key=lambda found: found["size"])
             sizes = [found["size"] / 1e6 for found in rows]
             axes.plot(sizes, [_shown(found) for found in rows], marker="o", linewidth=1, label=run)
             axes.plot(sizes, [found["bound"]["divergence"] for found in rows], **BOUND)
             for found, size in zip(rows, sizes, strict=True):
                 note = f"{found['kind']}, {found['agreement']:.1%}"
-                axes.annotate(note, (size, _shown(found)), textcoords="offset points", xytext=(6, -12))
+                axes.annotate(note, (size, _shown(found)), textcoords="offset points", xytext=(7, 5))
         axes.plot([], [], label="allowed", **BOUND)
         axes.set(xlabel="size, MB", ylabel="KL divergence, nats a token", title=title, xscale="log", yscale="log")
-        axes.margins(x=0.2)
+        for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatted("{x:g}")
+        axes.margins(x=0.2, y=0.1)
         axes.legend(frameon=False)
         with atomic_write(output, "wb") as handle:
             figure.savefig(handle, format="svg", metadata={"Date": None})
