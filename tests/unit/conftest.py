@@ -25,6 +25,7 @@ SHAPES = {
         "sliding_window": 8,
         "layer_types": ["sliding_attention", "full_attention"],
     },
+    "qwen3": {"model_type": "qwen3", **ROTARY, "head_dim": 8},
     "mistral": {"model_type": "mistral", **ROTARY, "sliding_window": 8},
     "xglm": {
         "model_type": "xglm",

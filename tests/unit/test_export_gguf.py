@@ -33,6 +33,18 @@ def tools(tmp_path_factory):
     return built
 
 
+@pytest.fixture
+def qwen2(model_folder, shapes, tmp_path):
+    """A model of Qwen2 with a tokenizer of Qwen2's kind, which is what AutoTokenizer makes of any."""
+    from transformers import AutoTokenizer
+
+    from kalam.models.scratch import initialise, save
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder("qwen2"))
+    save(initialise(shapes["qwen2"], tokenizer, 0), tokenizer, tmp_path / "qwen2")
+    return tmp_path / "qwen2"
+
+
 @pytest.fixture(scope="module")
 def documents(texts):
     return [{"id": str(number), "text": text} for number, text in enumerate(texts)]
@@ -40,7 +52,7 @@ def documents(texts):
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize(
-    ("shape", "changes"), [("llama", {}), ("qwen2", {}), ("gemma3", GEMMA), ("mistral", {"sliding_window": None})]
+    ("shape", "changes"), [("llama", {}), ("qwen3", {}), ("gemma3", GEMMA), ("mistral", {"sliding_window": None})]
 )
 def test_a_gguf_is_the_model(tools, model_folder, documents, tmp_path, shape, changes, tied):
     folder = model_folder(shape, tie_word_embeddings=tied, **changes)
@@ -53,6 +65,14 @@ def test_a_gguf_is_the_model(tools, model_folder, documents, tmp_path, shape, ch
     found = json.loads((tmp_path / "f32.json").read_text())
     assert found["continuations"]["equal"] == found["continuations"]["prompts"] > 0
     assert found["bits_per_byte"] == pytest.approx(found["original_bits_per_byte"], abs=1e-4)
+
+
+def test_qwen2_with_a_tokenizer_of_its_own_kind(tools, qwen2, documents, tmp_path, monkeypatch):
+    """The converter knows that of the hub's models by its hash; here the name stands for it."""
+    before = json.loads((qwen2 / "tokenizer.json").read_text())["pre_tokenizer"]["pretokenizers"][0]
+    monkeypatch.setattr(converting, "PRE_TOKENISERS", {before["pattern"]["Regex"]: "qwen2"})
+    convert(tools, qwen2, tmp_path / "m.gguf")
+    verify(tools, tmp_path / "m.gguf", qwen2, "f32", documents, EVALUATION, EXPORTS, tmp_path / "f32.json")
 
 
 def test_a_k_quant_uses_the_importance_matrix(tools, model_folder, texts, documents, tmp_path):
@@ -114,3 +134,30 @@ def test_an_architecture_that_llama_cpp_does_not_have_fails_in_one_line(tools, m
         convert(tools, model_folder("xglm"), tmp_path / "m.gguf")
     with pytest.raises(InputError, match=r"convert_hf_to_gguf.py: ended with status 1"):
         convert_projector(tools, model_folder(), tmp_path / "p.gguf")
+
+
+def test_a_model_that_sees_and_its_projector_are_converted(tools, tokenizer, tmp_path):
+    """Qwen3-VL at its smallest; what it is worth nobody has compared yet."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    small = {"hidden_size": 64, "intermediate_size": 128}
+    rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 2}
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {**small, **heads, **ends, "vocab_size": len(tokenizer), "rope_scaling": rope}
+    patches = {"patch_size": 8, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
+    vision = {**small, **patches, "depth": 2, "num_heads": 4, "out_hidden_size": 64}
+    Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    pixels = {
+        "patch_size": 8,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(pixels | {"image_processor_type": "Qwen2VLImageProcessorFast", "size": {"shortest_edge": 1024}})
+    )
+    convert(tools, tmp_path, tmp_path / "m.gguf")
+    convert_projector(tools, tmp_path, tmp_path / "m.projector.gguf")
