@@ -85,10 +85,12 @@ def on_this_machine(command: list[str], tasks: int) -> int:
 def take_part(call: dict[str, Any]) -> None:
     """What each of several processes does: its part of `call`, as `launch` wrote it."""
     end_with_the_launcher()
+    from kalam.training.processes import parting
+
     arguments = call["arguments"]
     if arguments.get("recipe"):
         arguments["recipe"] = Recipe(**arguments["recipe"])
-    with as_a_task():
+    with as_a_task(), parting():
         log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
         getattr(import_module(call["module"]), call["function"])(**arguments)
 

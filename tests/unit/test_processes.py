@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from lora import LORA
 
 from kalam.files.jsonl import read_json, read_jsonl
 
@@ -20,15 +21,6 @@ RECIPE = {
     "micro_batch": 2,
     "evaluate_every": 2,
     "save_every": 1,
-}
-LORA = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.0,
-    "targets": "all-linear",
-    "rslora": False,
-    "dora": False,
-    "initialisation": "kaiming",
 }
 CALL = """
 import json, logging, sys
@@ -125,7 +117,7 @@ def one(go):
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_two_processes_adapt_a_quantised_model_as_one_does(go, one, parallel):
-    run = go(2, parallel=parallel)
+    run = go(2, parallel=parallel, function="trouble.watched")
     require_alike(run, one)
     words = {"ddp": "in each of them", "fsdp": "in parts"}[parallel]
     assert f"plan: 2 processes, the model {words}" in run.log

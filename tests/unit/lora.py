@@ -1,0 +1,11 @@
+"""A small `lora` section of a run, complete, for the tests that add an adapter."""
+
+LORA = {
+    "rank": 4,
+    "alpha": 8,
+    "dropout": 0.0,
+    "targets": "all-linear",
+    "rslora": False,
+    "dora": False,
+    "initialisation": "kaiming",
+}
