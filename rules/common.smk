@@ -4,19 +4,21 @@
 
 from pathlib import Path
 
-from kalam.configuration.resolve import load_schema, resolve
-from kalam.configuration.sense import (
+from kalam.configuration.project import (
     BEST,
     CAUSAL,
     MASKED,
     candidate_registers,
     candidates,
+    compared_models,
+    export_kinds,
     exported_runs,
     exports_best,
+    floor_registers,
     leads_to_export,
-    registers,
-    runs_before,
+    runs_of,
 )
+from kalam.configuration.resolve import load_schema, resolve
 from kalam.corpus.inputs import source_inputs
 from kalam.files.code import digest_code
 from kalam.files.errors import InputError
@@ -48,10 +50,16 @@ except InputError as error:
     raise SystemExit(str(error))
 
 
+def one_of(names):
+    """A wildcard constraint: one of these names; nothing matches where there is none."""
+    return "|".join(sorted(set(names))) or "(?!)"
+
+
 def names(part):
     """A wildcard constraint: the names under a part of the configuration, of any project."""
-    found = {name for project in config["projects"].values() for name in project[part]}
-    return "|".join(sorted(found)) or "(?!)"
+    return one_of(
+        name for project in config["projects"].values() for name in project[part]
+    )
 
 
 wildcard_constraints:
@@ -88,24 +96,19 @@ def task_settings(part, wildcard):
 
 def models_of_kind(*kinds):
     """A wildcard constraint: the models, of any project, that come about in one of these ways."""
-    names = {
+    return one_of(
         name
         for project in config["projects"].values()
         for name, model in project["models"].items()
         if model["kind"] in kinds
-    }
-    return "|".join(sorted(names)) or "(?!)"
-
-
-def runs_of(project, task):
-    """The runs of a project that do this task."""
-    return [name for name, run in project["runs"].items() if run["task"] == task]
+    )
 
 
 def runs_of_task(task):
     """A wildcard constraint: the runs, of any project, that do this task."""
-    names = {name for p in config["projects"].values() for name in runs_of(p, task)}
-    return "|".join(sorted(names)) or "(?!)"
+    return one_of(
+        name for p in config["projects"].values() for name in runs_of(p, task)
+    )
 
 
 def hiding(wildcards):
@@ -189,37 +192,9 @@ def base_models(wildcards):
     )
 
 
-def floor_registers(wildcards):
-    """The registers of the two floors of a run: what its base has read, and that with what the run reads.
-
-    What a hub's model has read nobody knows: the project's other registers stand for it, or all of
-    them where the run reads them all.
-    """
-    project = config["projects"][wildcards.project]
-    trained = project["runs"][wildcards.run]["registers"]
-    earlier = [
-        name
-        for run in runs_before(project["runs"], wildcards.run)
-        for name in project["runs"][run]["registers"]
-    ]
-    pretrained = [
-        name
-        for model in project["models"].values()
-        if model["kind"] == "scratch" and model["task"] == CAUSAL and model["training"]
-        for name in model["registers"]
-    ]
-    before = pretrained or [name for name in registers(project) if name not in trained]
-    return {
-        "base": sorted({*before, *earlier} or registers(project)),
-        "adapted": sorted({*before, *earlier, *trained}),
-    }
-
-
-def compared_models(project):
-    """The candidates of a project and the models that causal runs begin with."""
-    bases = [project["runs"][name]["base"] for name in runs_of(project, CAUSAL)]
-    models = [name for name in bases if name in project["models"]]
-    return list(dict.fromkeys([*candidates(project), *models]))
+def registers_of_floors(wildcards):
+    """The registers of the two floors of a run."""
+    return floor_registers(config["projects"][wildcards.project], wildcards.run)
 
 
 def score_files(wildcards):
@@ -257,10 +232,11 @@ def window_settings(wildcards):
     return {key: evaluation[key] for key in ("context", "stride", "batch")}
 
 
-exported_anywhere = (
-    "|".join(sorted({n for p in config["projects"].values() for n in exported_runs(p)}))
-    or "(?!)"
-)
+def runs_exported():
+    """A wildcard constraint: the runs, of any project, that are exported."""
+    return one_of(
+        name for p in config["projects"].values() for name in exported_runs(p)
+    )
 
 
 def export_settings(*keys):
@@ -271,12 +247,6 @@ def export_settings(*keys):
         return {key: exports[key] for key in keys}
 
     return settings
-
-
-def export_kinds(project):
-    """What is exported of each run as GGUF, by the middle of the file's name."""
-    exports = project["exports"]
-    return ["f32", *exports["quantisations"], *["adapter"] * exports["adapter"]]
 
 
 def importance_matrix(wildcards):

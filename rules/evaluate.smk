@@ -17,7 +17,7 @@ rule floors:
     conda:
         "../envs/corpus.yaml"
     params:
-        registers=floor_registers,
+        registers=registers_of_floors,
         orders=lookup(within=config, dpath="projects/{project}/evaluation/floor_orders"),
         code=code("floors.py"),
     message:

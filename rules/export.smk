@@ -44,7 +44,7 @@ rule merge_run:
     benchmark:
         "logs/{project}/merge_run/{run}.benchmark.jsonl"
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -74,7 +74,7 @@ rule card:
     log:
         "logs/{project}/card/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     localrule: True
     conda:
         "../envs/corpus.yaml"
@@ -96,7 +96,7 @@ rule convert:
     log:
         "logs/{project}/convert/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -116,7 +116,7 @@ rule convert_projector:
     log:
         "logs/{project}/convert_projector/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -137,7 +137,7 @@ rule importance:
     log:
         "logs/{project}/importance/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -160,7 +160,7 @@ rule quantise:
     log:
         "logs/{project}/quantise/{run}.{quant}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
         quant="bf16|f16|q8_0|q[3456]_k(_m)?",
     conda:
         "../envs/export.yaml"
@@ -183,7 +183,7 @@ rule verify:
     log:
         "logs/{project}/verify/{run}.{quant}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
         quant="f32|bf16|f16|q8_0|q[3456]_k(_m)?",
     conda:
         "../envs/export.yaml"
@@ -209,7 +209,7 @@ rule convert_adapter:
     log:
         "logs/{project}/convert_adapter/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -233,7 +233,7 @@ rule verify_adapter:
     log:
         "logs/{project}/verify/{run}.adapter.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     conda:
         "../envs/export.yaml"
     params:
@@ -282,7 +282,7 @@ rule upload:
     log:
         "logs/{project}/upload/{run}.log",
     wildcard_constraints:
-        run=exported_anywhere,
+        run=runs_exported(),
     localrule: True
     conda:
         "../envs/export.yaml"

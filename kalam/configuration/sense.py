@@ -4,31 +4,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from kalam.configuration.convertible import adapter_objection, architecture, objection
+from kalam.configuration.project import (
+    BEST,
+    CAUSAL,
+    LOWEST,
+    MASKED,
+    candidates,
+    exported_runs,
+    registers,
+    root,
+    runs_before,
+)
 
-BEST, LOWEST = "best", "lowest"
-CAUSAL, MASKED = "causal", "masked"
 TAKEN = {BEST, LOWEST, "base", "floor", "floor_base"}  # what tables and settings call something else
 # A masked model needs a mask, a causal one to lose no line break.
 TOKENIZERS = {CAUSAL: "bytes", MASKED: "unigram"}
 FETCHED = "fetched"
 BYTES = 260  # the least vocabulary of a byte-level tokenizer
-
-
-def registers(project: dict[str, Any]) -> list[str]:
-    """The registers of the project's sources, in their order."""
-    return list(dict.fromkeys(source["register"] for source in project["sources"].values()))
-
-
-def candidates(project: dict[str, Any]) -> list[str]:
-    """The models under comparison: as set, else every causal one."""
-    causal = [name for name, model in project["models"].items() if model["task"] == CAUSAL]
-    return project["candidates"].get("models", causal)
-
-
-def candidate_registers(project: dict[str, Any]) -> list[str]:
-    """The registers the candidates are compared on: as set, else the first run's, else all."""
-    trained_on = [run["registers"] for run in project["runs"].values() if run["task"] == CAUSAL]
-    return project["candidates"].get("registers", trained_on[0] if trained_on else registers(project))
 
 
 def contradictions(project: dict[str, Any]) -> Iterator[str]:
@@ -37,27 +29,6 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     yield from _bases(project)
     yield from _numbers(project)
     yield from _exports(project)
-
-
-def exported_runs(project: dict[str, Any]) -> list[str]:
-    """The runs of a project that are exported."""
-    return project.get("exports", {}).get("runs", [])
-
-
-def leads_to_export(project: dict[str, Any], name: str) -> bool:
-    """Whether a run is exported, or one that begins with it."""
-    runs = project["runs"]
-    return any(name in (run, *runs_before(runs, run)) for run in exported_runs(project))
-
-
-def exports_best(project: dict[str, Any]) -> bool:
-    """Whether a run that is exported began with the best candidate, which therefore has to be convertible."""
-    return any(root(project["runs"], name) == BEST for name in exported_runs(project))
-
-
-def root(runs: dict[str, Any], name: str) -> str:
-    """What the first of the runs behind a run began with: a model's name or `best`."""
-    return runs[[name, *runs_before(runs, name)][-1]]["base"]
 
 
 def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -133,14 +104,6 @@ def _extension(project: dict[str, Any], name: str) -> Iterator[str]:
         yield f"models.{name}.base: found {model['base']}; allowed are models that are not extended: {allowed}"
     elif models[model["base"]]["task"] != model["task"]:
         yield f"models.{name}.task: found {model['task']}; allowed is {models[model['base']]['task']}, that of its base"
-
-
-def runs_before(runs: dict[str, Any], name: str) -> list[str]:
-    """The runs that a run begins with, the nearest first; a circle ends where it closes."""
-    before = []
-    while (name := runs[name]["base"]) in runs and name not in before:
-        before.append(name)
-    return before
 
 
 def _continuation(project: dict[str, Any], name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from bitsandbytes.functional import has_avx512bf16
 from bitsandbytes.nn import Linear4bit
+from lora import LORA
 
 from kalam.files.errors import InputError
 from kalam.models import adapters
@@ -16,15 +17,6 @@ from kalam.tasks.causal import Task
 from kalam.training.packing import PackedWindows
 
 CAUSAL = Task(SimpleNamespace(pad_token_id=0))
-LORA = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.0,
-    "targets": "all-linear",
-    "rslora": False,
-    "dora": False,
-    "initialisation": "kaiming",
-}
 WIDE = {"hidden_size": 64, "intermediate_size": 128}
 
 

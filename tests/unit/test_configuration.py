@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kalam.configuration.project import candidate_registers, candidates, registers
 from kalam.configuration.resolve import load_schema, resolve
-from kalam.configuration.sense import candidate_registers, candidates, registers
 from kalam.files.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

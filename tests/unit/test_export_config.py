@@ -7,8 +7,8 @@ from test_candidates import candidate
 from test_configuration import SCHEMA, small
 
 from kalam.configuration.convertible import adapter_objection, folder_objection, objection, require_convertible
+from kalam.configuration.project import exports_best, leads_to_export
 from kalam.configuration.resolve import resolve
-from kalam.configuration.sense import exports_best, leads_to_export
 from kalam.evaluation.candidates import compare
 from kalam.files.errors import InputError
 

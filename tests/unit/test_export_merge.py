@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from lora import LORA
 
 from kalam.export import merging
 from kalam.export.gate import compare, logits_of
@@ -12,15 +13,6 @@ from kalam.export.merging import in_fp32, merge_run, merged
 from kalam.files.errors import InputError
 from kalam.models.adapters import add_lora, load_adapted, load_base
 
-LORA = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.0,
-    "targets": "all-linear",
-    "rslora": False,
-    "dora": False,
-    "initialisation": "kaiming",
-}
 EVALUATION = {"context": 64, "stride": 32}
 BOUNDS = {
     "f32": {"divergence": 1e-5, "agreement": 0.995},

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lora import LORA
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
@@ -18,15 +19,6 @@ from kalam.text.tokens import encode_documents, encode_plain, load_tokenizer, tr
 
 BANGLA = ["বৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।\nক্ষেতের ধারে র‍্যাব-এর গাড়ি দাঁড়িয়ে আছে।"] * 4
 TAMIL = ["மழை பெய்கிறது; க்ஷேமம் எல்லோருக்கும்.\nமழை பெய்தால் எல்லோருக்கும் மகிழ்ச்சி, மழை பெய்கிறது."] * 4
-LORA = {
-    "rank": 2,
-    "alpha": 4,
-    "dropout": 0.0,
-    "targets": "all-linear",
-    "rslora": False,
-    "dora": False,
-    "initialisation": "kaiming",
-}
 WORDS = st.lists(st.sampled_from([*BANGLA[0].split(), *TAMIL[0].split(), "\n", "x", "</s>", "12", "க்‌ஷ"])).map(" ".join)
 
 

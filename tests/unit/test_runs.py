@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lora import LORA
 
 from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
@@ -16,15 +17,7 @@ from kalam.training.runs import finished_or
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = {"seed": 1, "steps": 4, "learning_rate": 1e-2, "context": 16, "evaluate_every": 2, "save_every": 2}
-LORA = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.1,
-    "targets": "all-linear",
-    "rslora": False,
-    "dora": False,
-    "initialisation": "kaiming",
-}
+LORA = LORA | {"dropout": 0.1}
 
 
 def files(folder: Path) -> dict[str, bytes]:

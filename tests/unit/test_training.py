@@ -287,35 +287,3 @@ def test_epochs_are_steps_once_the_windows_are_counted():
     assert "steps" not in recipe.identity()
     given = Recipe(seed=0, learning_rate=1.0, steps=3)
     assert given.for_windows(11) == given
-
-
-def events(folder) -> list[tuple[int, str, float]]:
-    """Step, tag and value of every event in TensorBoard's files: records of a length, a checksum, data, a checksum."""
-    import struct
-
-    from tensorboardX.proto.event_pb2 import Event
-
-    found = []
-    for file in sorted(folder.iterdir()):
-        content, place = file.read_bytes(), 0
-        while place < len(content):
-            (length,) = struct.unpack_from("<Q", content, place)
-            event = Event.FromString(content[place + 12 : place + 12 + length])
-            found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
-            place += 12 + length + 4
-    return found
-
-
-def test_the_history_is_there_for_tensorboard_each_step_once(tiny, windows, tmp_path):
-    recipe = Recipe(**RECIPE | {"tensorboard": True, "save_every": 3})
-    store = CheckpointFolder(tmp_path / "run")
-    train(Learner(tiny(), "fp32"), CAUSAL, windows, windows, recipe, store)
-    for state in sorted(store.folder.glob("step-*.json"))[1:]:
-        state.unlink()  # as if killed later than it saved
-    train(Learner(tiny(), "fp32"), CAUSAL, windows, windows, recipe, store)
-    rows = [(row["step"], name, value) for row in read_jsonl(store.history) for name, value in row.items()]
-    expected = [row for row in rows if row[1] != "step"]
-    found = events(store.folder / "tensorboard")
-    assert len(expected) == 10 * 4 + 3 * 2
-    assert [row[:2] for row in found] == [row[:2] for row in expected]
-    assert [row[2] for row in found] == pytest.approx([row[2] for row in expected], rel=1e-6)
