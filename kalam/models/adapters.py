@@ -106,6 +106,8 @@ def add_lora(
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from kalam.models.rows import beside_the_frozen
+
     targets = lora["targets"]
     if targets != ALL_LINEAR:
         targets = [targets] if isinstance(targets, str) else targets
@@ -132,17 +134,19 @@ def add_lora(
         model = get_peft_model(model, config)
     except ValueError as error:
         raise InputError(f"lora: {str(error).splitlines()[0]}") from None
-    return _in_order(model)
+    return beside_the_frozen(_in_order(model))
 
 
 def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float, gradient_checkpointing: bool):
     """A finished adapter on its base, to be trained further; all but its dropout is as it was."""
     from peft import LoraConfig, PeftModel
 
+    from kalam.models.rows import beside_the_frozen
+
     config = LoraConfig.from_pretrained(adapter)
     config.lora_dropout, config.inference_mode = dropout, False
     model = _prepared(model, gradient_checkpointing)
-    return _in_order(PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True))
+    return beside_the_frozen(_in_order(PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True)))
 
 
 def unfreeze(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTrainedModel":
@@ -213,4 +217,6 @@ def merge(model: "PreTrainedModel", adapter: str | Path) -> "PreTrainedModel":
 def _with_adapter(model: "PreTrainedModel", adapter: str | Path | None):
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, adapter).eval() if adapter else model
+    from kalam.models.rows import beside_the_frozen
+
+    return beside_the_frozen(PeftModel.from_pretrained(model, adapter).eval()) if adapter else model

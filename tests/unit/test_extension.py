@@ -258,3 +258,34 @@ def test_an_adapter_trains_the_new_rows_and_carries_them(bangla_model, tmp_path,
     again = load_adapted(described, tmp_path / "run", quantisation)
     with torch.no_grad():
         assert torch.allclose(again(tokens).logits, model.eval()(tokens).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"), [("llama", {"tie_word_embeddings": False}), ("llama", {}), ("gemma3", {}), ("xglm", {})]
+)
+def test_rows_beside_the_frozen_give_what_peft_s_copy_of_the_matrix_gives(tiny, monkeypatch, shape, changes):
+    import kalam.models.rows
+
+    def outcome():
+        model = tiny(shape, **changes)
+        rows = model.config.vocab_size
+        enlarge(model, {rows + row: [row, row + 1] for row in range(9)})
+        model = add_lora(model, LORA, 0, False, "CAUSAL_LM", (rows + 1, rows + 7))
+        torch.manual_seed(0)
+        for p in model.parameters():  # rows that have moved, and an adapter that does something
+            if p.requires_grad:
+                p.data += 0.1 * torch.randn_like(p)
+        tokens = torch.tensor([[3, rows, rows + 1, 7, rows + 6, rows + 7, rows + 3], [rows + 2] * 7])
+        output = model(tokens, labels=tokens)
+        output.loss.backward()
+        return output.logits.detach(), {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+
+    logits, gradients = outcome()
+    assert any("trainable_tokens_delta" in name for name in gradients)
+    monkeypatch.setattr(kalam.models.rows, "beside_the_frozen", lambda model: model)
+    expected_logits, expected = outcome()
+    assert torch.allclose(logits, expected_logits, atol=1e-6)
+    assert gradients.keys() == expected.keys()
+    for name, gradient in gradients.items():
+        assert gradient.abs().sum() > 0, name
+        assert torch.allclose(gradient, expected[name], atol=1e-6), name
