@@ -20,11 +20,11 @@ import torch
 from benchmarks.loop_and_trainer import ARCHITECTURE
 from benchmarks.workflow import ROOT, machine, write_result
 from kalam.files.jsonl import read_jsonl
+from kalam.models.head import cross_entropy
 from kalam.models.scratch import initialise
 from kalam.tasks.causal import Task
-from kalam.text.tokens import encode_documents, train_tokenizer
-from kalam.training.head import cross_entropy
-from kalam.training.packing import IGNORED, TokenStream
+from kalam.text.tokens import IGNORED, encode_documents, train_tokenizer
+from kalam.training.packing import TokenStream
 
 CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
 

@@ -98,21 +98,21 @@ def _predict(
     """For each window the negative log-likelihoods of its hidden tokens, and how many had the best guess right."""
     import torch
 
+    from kalam.models.head import Head
+    from kalam.text.tokens import IGNORED
+
     length = max(len(window.tokens) for window in some)
     ids = np.full((len(some), length), tokenizer.pad_token_id)
-    there = np.zeros((len(some), length), dtype=np.int64)
+    there, labels = np.zeros((len(some), length), dtype=np.int64), np.full((len(some), length), IGNORED)
     for row, window in enumerate(some):
         ids[row, : len(window.tokens)], there[row, : len(window.tokens)] = window.tokens, 1
+        labels[row, window.places] = ids[row, window.places]
         ids[row, window.places] = tokenizer.mask_token_id
     device = next(model.parameters()).device
-    rows = np.repeat(np.arange(len(some)), [len(window.places) for window in some])
-    places = np.concatenate([window.places for window in some])
-    truth = torch.tensor([window.tokens[place] for window in some for place in window.places], device=device)
+    read, there, truth = (torch.tensor(array, device=device) for array in (ids, there, labels))
     with torch.inference_mode():
-        output = model(input_ids=torch.tensor(ids, device=device), attention_mask=torch.tensor(there, device=device))
-        logits = output.logits[torch.tensor(rows, device=device), torch.tensor(places, device=device)].float()
-        losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").double().cpu().numpy()
-        right = (logits.argmax(-1) == truth).cpu().numpy()
+        losses, right = Head(model).score({"input_ids": read, "attention_mask": there}, truth)
+    losses, right = losses.double().cpu().numpy(), right.cpu().numpy()
     borders = np.cumsum([len(window.places) for window in some])[:-1]
     return [part.tolist() for part in np.split(losses, borders)], [int(p.sum()) for p in np.split(right, borders)]
 

@@ -127,18 +127,20 @@ def _window_nll(model: "torch.nn.Module", some: Sequence[Window], pad: int) -> l
     """Summed negative log-likelihood of each window's scored tokens. Padding stands at the right,
     where a causal model never looks from a scored position."""
     import torch
-    from torch.nn import functional
+
+    from kalam.models.head import Head
+    from kalam.text.tokens import IGNORED
 
     device = next(model.parameters()).device
     length = max(len(window.tokens) for window in some)
-    ids = torch.tensor([window.tokens + [pad] * (length - len(window.tokens)) for window in some], device=device)
+    ids = torch.tensor([window.tokens + [pad] * (length - len(window.tokens)) for window in some])
+    labels = torch.full_like(ids, IGNORED)
+    for row, window in enumerate(some):
+        end = len(window.tokens) - 1
+        labels[row, end - window.scored : end] = ids[row, end - window.scored + 1 : end + 1]
     with torch.inference_mode():
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        losses = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").double().cpu()
-    return [
-        float(losses[row, len(window.tokens) - 1 - window.scored : len(window.tokens) - 1].sum())
-        for row, window in enumerate(some)
-    ]
+        losses, _ = Head(model).score({"input_ids": ids.to(device), "use_cache": False}, labels.to(device))
+    return [float(part.sum()) for part in losses.double().cpu().split([window.scored for window in some])]
 
 
 def _require_positions(model: "torch.nn.Module", work: Sequence[Window], context: int) -> None:

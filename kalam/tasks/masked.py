@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kalam.files.errors import InputError
+from kalam.text.tokens import IGNORED
 from kalam.training import task
-from kalam.training.packing import IGNORED, TokenStream
+from kalam.training.packing import TokenStream
 from kalam.training.task import Batch, Draw, attention_masks, first_position, stack
 
 if TYPE_CHECKING:

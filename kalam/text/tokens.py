@@ -19,6 +19,7 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
     r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+IGNORED = -100  # a label that has no weight, for torch and transformers too
 UNSEEN = 0.5  # what a piece counts that no cut has
 BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
 PROBE = "র‍্যাব বৃষ্টি পড়ে; তোমার নয়ন।\nஅன்பும் க்ஷ 12 \t كِتَابٌ می‌روم, don't ক্ ়\n\n  x"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-IGNORED = -100
+from kalam.text.tokens import IGNORED
 
 
 @dataclass(frozen=True)

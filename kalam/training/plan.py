@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from kalam.training.head import LARGE
+from kalam.models.head import LARGE
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import PackedWindows
 from kalam.training.recipe import Recipe

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kalam.files.errors import InputError
-from kalam.training.head import Head, cross_entropy
+from kalam.models.head import Head, cross_entropy
 from kalam.training.packing import TokenStream
 from kalam.training.task import Batch, Task, batch_to
 

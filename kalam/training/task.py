@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kalam.training.packing import IGNORED, PackedWindows, TokenStream, block_mask
+from kalam.text.tokens import IGNORED
+from kalam.training.packing import PackedWindows, TokenStream, block_mask
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ class Task(ABC):
 
     def loss(self, model: "torch.nn.Module", batch: Batch) -> "tuple[torch.Tensor, torch.Tensor]":
         """Negative log-likelihood in nats, summed over the labels, and how many they are."""
-        from kalam.training.head import Head
+        from kalam.models.head import Head
 
         labels = batch["labels"]
         return Head(model).loss(self.inputs(model, batch), labels, self.chunked), (labels != IGNORED).sum()

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu_training import examples_of, random_documents
-from kalam.training.packing import IGNORED
+from kalam.text.tokens import IGNORED
 
 
 def test_a_frozen_weight_costs_four_operations_a_token_and_a_trained_one_six():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from kalam.training import head
-from kalam.training.head import Head, cross_entropy
-from kalam.training.packing import IGNORED
+from kalam.models import head
+from kalam.models.head import Head, cross_entropy
+from kalam.text.tokens import IGNORED
 from kalam.training.probes import probe
 
 GEMMA2 = {
@@ -111,3 +111,30 @@ def test_a_head_with_an_adapter_of_its_own(tiny, causal, windows):
     batch = causal.collate([windows[0]], [])
     whole = cross_entropy(causal.logits(model, batch), batch["labels"])
     assert torch.allclose(Head(model).chunked(causal.inputs(model, batch), batch["labels"]), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2000, head.LARGE])
+@pytest.mark.parametrize("architecture", ["llama", "xglm", "gemma2", "xlm-roberta"])
+def test_labels_are_scored_some_at_a_time(tiny, masked_model, tokenizer, architecture, size):
+    from kalam.models.scratch import initialise
+
+    if architecture == "gemma2":
+        model = initialise(GEMMA2, tokenizer, 0).eval()
+    else:
+        model = masked_model(architecture) if architecture == "xlm-roberta" else tiny(architecture)
+    ids = torch.randint(6, 90, (3, 20), generator=torch.Generator().manual_seed(0))
+    labels = ids.roll(-1, 1)
+    labels[:, ::3] = IGNORED
+    kept, sizes = labels != IGNORED, []
+    layer = model.get_output_embeddings()
+    with torch.inference_mode():
+        logits = model(input_ids=ids).logits[kept]
+        hook = layer.register_forward_hook(lambda _, __, output: sizes.append(output.numel()))
+        losses, right = Head(model).score({"input_ids": ids}, labels, size)
+        hook.remove()
+    assert torch.allclose(losses, torch.nn.functional.cross_entropy(logits, labels[kept], reduction="none"), rtol=1e-5)
+    assert torch.equal(right, logits.argmax(-1) == labels[kept])
+    if architecture != "gemma2":  # after the first position of each window, which shows what the head does
+        vocabulary = layer.weight.shape[0]
+        assert max(sizes[2:]) <= max(size, vocabulary)
+        assert sum(sizes[2:]) == int(kept.sum()) * vocabulary

@@ -14,10 +14,10 @@ from kalam.evaluation.fillings import fillings_page, gaps, guess
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 from kalam.tasks.masked import Task
-from kalam.text.tokens import encode_documents, encode_words
+from kalam.text.tokens import IGNORED, encode_documents, encode_words
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
-from kalam.training.packing import IGNORED, PackedWindows, TokenStream
+from kalam.training.packing import PackedWindows, TokenStream
 from kalam.training.probes import LEAKAGE, leakage
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner

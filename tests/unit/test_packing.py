@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.training.packing import IGNORED, PackedWindows, TokenStream
+from kalam.text.tokens import IGNORED
+from kalam.training.packing import PackedWindows, TokenStream
 
 SHAPES = ["llama", "qwen2", "gemma3", "mistral", "xglm"]
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 from kalam.tasks.causal import Task
+from kalam.text.tokens import IGNORED
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import shuffled, train
-from kalam.training.packing import IGNORED
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
 

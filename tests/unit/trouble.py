@@ -10,7 +10,7 @@ RANK = int(os.environ.get("RANK", 0))
 
 def in_chunks(**arguments):
     """The loss is made some rows at a time, as if the vocabulary were large."""
-    from kalam.training import head
+    from kalam.models import head
 
     head.LARGE = 500
     _adapt(arguments)
