@@ -10,7 +10,7 @@ from lora import LORA
 
 from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_json
+from kalam.files.jsonl import read_json, read_jsonl
 from kalam.training.handout import hand_out
 from kalam.training.recipe import Recipe
 from kalam.training.runs import finished_or
@@ -184,3 +184,36 @@ def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tok
     adapt(**changed, recipe=Recipe(**RECIPE))
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     assert files(tmp_path / "changed") != files(tmp_path / "here")
+
+
+@pytest.mark.parametrize("shape", ["llama", "gemma3", "xglm"])
+def test_in_half_precision_a_run_learns_and_scores_as_in_full(model_folder, tokenizer, texts, tokens, tmp_path, shape):
+    """As on a GPU, by autocast; XGLM has an attention of its own."""
+    from kalam.evaluation.perplexity import score
+    from kalam.models.adapters import load_adapted
+    from kalam.training.adapt import adapt
+
+    base = {"model": "tiny", "folder": str(model_folder(shape)), "digest": "d", "remote_code": False, "adapter": None}
+    documents = [{"id": str(number), "register": "r", "text": text} for number, text in enumerate(texts)]
+    results = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        folder = tmp_path / precision
+        recipe = Recipe(**RECIPE | {"steps": 8, "batch": 4, "micro_batch": 2}, precision=precision)
+        adapt(
+            base,
+            tokens,
+            {"name": "causal"},
+            LORA | {"dropout": 0.0},
+            "nf4",
+            recipe,
+            "1",
+            folder / "checkpoints",
+            folder,
+        )
+        losses = [row["validation_loss"] for row in read_jsonl(folder / "history.jsonl") if "validation_loss" in row]
+        model = load_adapted(base, folder, "nf4", precision)
+        results[precision] = [*losses, sum(row["nll"] for row in score(model, tokenizer, documents, 128, 64, 2))]
+    assert results["fp32"][-2] < results["fp32"][0] - 0.01
+    for precision in ("bf16", "fp16"):
+        assert results[precision] == pytest.approx(results["fp32"], rel=5e-3)
+        assert results[precision] != results["fp32"]
