@@ -34,7 +34,7 @@ def _rows(section: dict[str, Any], schema: dict[str, Any], prefix: str = "", whe
         yield f"| `{prefix}{key}` | {_value(entry, whole)} | {default} | {when}{meaning} |"
         yield from _rows(nested, schema, f"{prefix}{key}.", when)
     for branch in section.get("allOf", []):
-        names = ", ".join(f"`{value['const']}`" for value in branch["if"]["properties"].values())
+        names = ", ".join(f"`{value.get('const', key)}`" for key, value in branch["if"]["properties"].items())
         yield from _rows(branch["then"], schema, prefix, f"{names}: ")
 
 

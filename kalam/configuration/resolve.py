@@ -120,7 +120,7 @@ def _set(section: dict[str, Any], path: list[str], value: Any) -> None:
         section.clear()
         section.update(settings)
         return
-    for key in list(section) if head == "*" else [head]:
+    for key in section.keys() if head == "*" else section.keys() & {head}:
         _set(section[key], rest, value)
 
 
@@ -143,7 +143,11 @@ def _explain(error: ValidationError) -> str:
     found, allowed = error.instance, error.validator_value
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
         known = _known(error)
-        return f"{path}: unknown key {_list(found.keys() - known)}; allowed are {_list(known)}"
+        unknown = sorted(found.keys() - known)
+        for key in unknown:
+            if where := _where(error, key):
+                return f"{path}: found {key}; allowed only where {where}"
+        return f"{path}: unknown key {_list(unknown)}; allowed are {_list(known)}"
     if error.validator == "required":
         return f"{path}: missing key {_list(set(allowed) - found.keys())}"
     rule = ALLOWED.get(error.validator)
@@ -157,12 +161,21 @@ def _follows(error: ValidationError, errors: list[ValidationError]) -> bool:
         return False
     depth, place = len(error.absolute_path), list(error.absolute_path)
     beside = any(other is not error and list(other.absolute_path)[:depth] == place for other in errors)
-    chosen = list(applying(error.schema, error.instance))
-    return beside and (len(chosen) == 1 or not error.instance.keys() - _known(error))
+    unknown = error.instance.keys() - _known(error)
+    return beside and all(_where(error, key) for key in unknown)
 
 
 def _known(error: ValidationError) -> set[str]:
     return {key for part in applying(error.schema, error.instance) for key in part.get("properties", {})}
+
+
+def _where(error: ValidationError, key: str) -> str:
+    """When a key that is not known here would be; empty where never."""
+    branches = [branch for branch in error.schema.get("allOf", []) if key in branch["then"].get("properties", {})]
+    conditions = [branch["if"]["properties"].items() for branch in branches]
+    return " or ".join(
+        ", ".join(f"{name} is {value.get('const', 'given')}" for name, value in condition) for condition in conditions
+    )
 
 
 def _list(values: Any) -> str:

@@ -54,6 +54,7 @@ def small(**edits) -> dict:
 
 SITE = {"kind": "site", "register": "prose", "start": ["https://a.example/"]}
 MORE = {"kind": "extended", "base": "small", "registers": ["verse"]}
+MASKED = {"kind": "scratch", "task": "masked", "registers": ["prose"], "architecture": {"model_type": "xlm-roberta"}}
 HEX = "^[0-9a-f]{40}$"
 # What is wrong, and what the line says after `config: projects.bangla`.
 WRONG = [
@@ -66,10 +67,8 @@ WRONG = [
     ({"sources__news__kind": None}, ".sources.news: missing key kind"),
     ({"sources__news__paths": None}, ".sources.news: missing key paths"),
     ({"sources__news__paths": "news.jsonl"}, ".paths: found 'news.jsonl'; allowed is a value of type array"),
-    (
-        {"sources__news__delay": 1},
-        ".sources.news: unknown key delay; allowed are author, extraction, fields, group_by, ",
-    ),
+    ({"sources__news__delay": 1}, ".sources.news: found delay; allowed only where kind is site"),
+    ({"sources__news__dealy": 1}, ".sources.news: unknown key dealy; allowed are author, extraction, fields, group_by"),
     ({"sources__site": SITE | {"delay": "1 s"}}, ".sources.site.delay: found '1 s'; allowed is a value of type number"),
     ({"sources__site": SITE | {"delay": float("nan")}}, ".delay: found nan; allowed is a value of type number"),
     (
@@ -86,7 +85,7 @@ WRONG = [
     ({"splits__test": 2.5}, ".splits.test: found 2.5; allowed is a share below 1 or a whole number of documents"),
     ({"splits__test": 0.9}, ".splits: validation and test take 1 of each register; allowed is less than 1"),
     ({"models__large__revision": "main"}, f".models.large.revision: found 'main'; allowed is text of the form {HEX}"),
-    ({"models__small__repository": "a/b"}, ".models.small: unknown key repository; allowed are architecture, kind, "),
+    ({"models__small__repository": "a/b"}, ".models.small: found repository; allowed only where kind is hub"),
     ({"models__small__tokenizer": {"vocabulary": 100}}, ".vocabulary: found 100; allowed are 260 and more"),
     (
         {"models__small__registers": ["song"]},
@@ -126,7 +125,19 @@ WRONG = [
     ({"models__small__task": "masked"}, ".tokenizer.kind: found bytes; allowed is unigram where the task is masked"),
     ({"models__floor": {"kind": "local", "path": "x"}}, ".models: found floor, which has a meaning of its own"),
     ({"runs__adapt__task": "masked"}, ".runs.adapt.task: found masked; allowed is causal, that of its base"),
-    ({"runs__adapt__masked": {"share": 0.3}}, ".runs.adapt: unknown key masked; allowed are "),
+    ({"runs__adapt__masked": {"share": 0.3}}, ".runs.adapt: found masked; allowed only where task is masked"),
+    (
+        {"runs__adapt__tuning": "full", "runs__adapt__quantisation": "none", "runs__adapt__lora": {"rank": 8}},
+        ".runs.adapt: found lora; allowed only where tuning is lora",
+    ),
+    (
+        {"runs__adapt__task": "masked", "runs__adapt__tuning": "half", "runs__adapt__lora": {"rank": 8}},
+        ".runs.adapt.tuning: found 'half'; allowed is one of full, lora",
+    ),
+    (
+        {"models__small": MASKED | {"masked": {"share": 0.3}}},
+        ".models.small: found masked; allowed only where kind is scratch, task is masked, training is given",
+    ),
     ({"models__small__task": "masked", "candidates__models": ["small"]}, "found small, which is no causal model"),
 ]
 
@@ -206,6 +217,12 @@ def test_flat_keys_set_every_run_of_every_project_and_no_model():
             assert (training["steps"], training["learning_rate"], training["micro_batch"]) == (7, 0.5, 2)
             assert run["lora"]["rank"] == 3
         assert project["models"]["small"]["training"]["steps"] == 10
+
+
+def test_a_run_without_an_adapter_has_no_settings_of_one():
+    whole = small(runs__adapt__tuning="full", runs__adapt__quantisation="none") | {"lora_rank": 3, "steps": 7}
+    run = resolve(whole, SCHEMA)["projects"]["bangla"]["runs"]["adapt"]
+    assert "lora" not in run and run["training"]["steps"] == 7
 
 
 def test_flat_keys_for_one_project_leave_the_others_alone():

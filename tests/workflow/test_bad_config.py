@@ -51,7 +51,7 @@ WRONG = {
     ),
     "key of another kind of source": (
         setting("sources.everyday.start", ["http://x.example/"]),
-        "projects.bangla.sources.everyday: unknown key start; allowed are author",
+        "projects.bangla.sources.everyday: found start; allowed only where kind is site",
     ),
     "unknown key of a training": (
         setting("models.llama.training.stepz", 5),
