@@ -40,6 +40,7 @@ class CheckpointFolder:
         self.history = self.folder / "history.jsonl"
         self.final = self.folder / "final"
         self.watchers: list[Callable[[dict[str, Any]], None]] = []
+        self.require_lease: Callable[[], None] = lambda: None  # ends the process where it lost the folder
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -50,7 +51,7 @@ class CheckpointFolder:
         if not self.writes:
             yield
             return
-        with lease(self.folder):
+        with lease(self.folder) as self.require_lease:
             for left in self.folder.glob(".*.tmp"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield
@@ -59,6 +60,7 @@ class CheckpointFolder:
         """Write a checkpoint and drop all but the newest; `state` is JSON."""
         if not self.writes:
             return
+        self.require_lease()
         name = f"step-{step:08d}"
         weights = self.folder / f"{name}.safetensors"
         save_tensors(weights, tensors)
@@ -70,6 +72,7 @@ class CheckpointFolder:
     def keep_best(self, weights: dict[str, torch.Tensor]) -> None:
         """Write the trainable weights that are the best so far."""
         if self.writes:
+            self.require_lease()
             save_tensors(self.best, weights)
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
@@ -89,6 +92,7 @@ class CheckpointFolder:
         """Forget what is made again: steps after `step`, evaluations after step `evaluated`."""
         if not self.writes:
             return
+        self.require_lease()
         rows = list(_whole_rows(self.history)) if self.history.exists() else []
         last = {True: evaluated, False: step}
         write_jsonl(self.history, [row for row in rows if row["step"] <= last["validation_loss" in row]])
@@ -97,6 +101,7 @@ class CheckpointFolder:
         """Add a row; a kill can cut the last line, which truncate_history forgets."""
         if not self.writes:
             return
+        self.require_lease()
         with open(self.history, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
         for watcher in self.watchers:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,38 +22,72 @@ logger = logging.getLogger(__name__)
 
 BEAT = 20  # seconds between two renewals
 DEAD = 180  # seconds without one after which nobody is there
-SETTLED = 2  # seconds after which, of two who take over at once, the later one is known
+SETTLED = 2  # seconds after which, of two who take it at once, the later one is known
+WIDTH = 200  # bytes of a holder's name, so that one write replaces another's whole
+# File systems of one machine, where the lock reaches every trainer.
+OF_ONE_MACHINE = {"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 
 
 @contextmanager
-def lease(folder: Path) -> Iterator[None]:
+def lease(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold the folder; the lease ends with the block, and with the process however it ends.
 
-    Raises InputError where another holds it. A holder that lost it to another process, after
-    minutes in which it could not renew it, ends at once.
+    Yields what is to be called before each write there: a holder that could not renew the lease for a
+    while, frozen or cut off, looks first whether it still has it. Raises InputError where another
+    holds it. A holder that lost it to another ends at once.
     """
     file, me = folder / "lease", f"process {os.getpid()} on {os.uname().nodename}"
     me += f", job {job()}" if job() else ""
-    with open(file, "a+", encoding="utf-8") as handle:
+    with open(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "rb+", buffering=0) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise held(folder, file.read_text(encoding="utf-8")) from None
-        taken = await_end(folder, file.read_text(encoding="utf-8"))
+            raise held(folder, holder_of(file)) from None
+        taken = await_end(folder, holder_of(file))
         write(handle, me)
-        if taken:
+        if taken or not of_one_machine(folder):
             time.sleep(SETTLED)
-            if (other := file.read_text(encoding="utf-8")) != me:
+            if (other := holder_of(file)) != me:
                 raise held(folder, other)
+        lease = Lease(file, me)
         stop = threading.Event()
-        beating = threading.Thread(target=beat, args=(file, me, stop), daemon=True)
+        beating = threading.Thread(target=lease.beat, args=(stop,), daemon=True)
         beating.start()
         try:
-            yield
+            yield lease.require
         finally:
             stop.set()
             beating.join()
-            write(handle, "")
+            if holder_of(file) == me:
+                handle.truncate(0)
+
+
+class Lease:
+    """What this process holds, and has to renew."""
+
+    def __init__(self, file: Path, me: str):
+        self.file, self.me, self.renewed = file, me, clock()
+
+    def beat(self, stop: threading.Event) -> None:
+        """Renew it until told to stop."""
+        while not stop.wait(BEAT):
+            try:
+                self.renew()
+            except OSError as error:
+                logger.warning("cannot renew %s: %s", self.file, error)
+
+    def require(self) -> None:
+        """Renew it where that was not done for a while. Raises OSError where it cannot be."""
+        if clock() - self.renewed > 2 * BEAT:
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew it; end the process where it belongs to another."""
+        if (other := holder_of(self.file)) != self.me:
+            logger.error("error: %s: lost to another training: %s", self.file.parent, other)
+            os._exit(1)
+        os.utime(self.file)
+        self.renewed = clock()
 
 
 def await_end(folder: Path, holder: str) -> bool:
@@ -76,13 +110,33 @@ def await_end(folder: Path, holder: str) -> bool:
 
 
 def held(folder: Path, holder: str) -> InputError:
-    return InputError(f"{folder}: held by another training: {holder.strip()}")
+    return InputError(f"{folder}: held by another training: {holder}")
+
+
+def holder_of(file: Path) -> str:
+    """Who holds it, or nothing."""
+    return file.read_text(encoding="utf-8").strip()
 
 
 def write(handle, holder: str) -> None:
-    handle.truncate(0)
-    handle.write(holder)
-    handle.flush()
+    """Put a holder in the place of any other, where every host sees it."""
+    os.pwrite(handle.fileno(), holder.encode().ljust(WIDTH), 0)
+    os.fsync(handle.fileno())
+
+
+def of_one_machine(folder: Path) -> bool:
+    """Whether no other host has this file system; False where it cannot be told."""
+    device = folder.stat().st_dev
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        mount, _, system = line.partition(" - ")
+        if mount.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+            return system.split()[0] in OF_ONE_MACHINE
+    return False
+
+
+def clock() -> float:
+    """Seconds that go on while this process is stopped and while its machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def now(folder: Path) -> float:
@@ -93,15 +147,3 @@ def now(folder: Path) -> float:
         return probe.stat().st_mtime
     finally:
         probe.unlink()
-
-
-def beat(file: Path, me: str, stop: threading.Event) -> None:
-    """Renew the lease until told to stop; end the process where it belongs to another."""
-    while not stop.wait(BEAT):
-        try:
-            if (other := file.read_text(encoding="utf-8")) != me:
-                logger.error("error: %s: lost to another training: %s", file.parent, other)
-                os._exit(1)
-            os.utime(file)
-        except OSError as error:
-            logger.warning("cannot renew %s: %s", file, error)

@@ -48,6 +48,7 @@ def finished_or(
             processes.wait()
             write, outcome = make(store)
             if processes.main:
+                store.require_lease()
                 finish(final, write, {"fingerprint": fingerprint, "identity": identity, "outcome": outcome})
     if is_main():
         drop_checkpoints(folder)

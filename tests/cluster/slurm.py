@@ -13,17 +13,19 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from waiting import until
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 CLIENTS = ("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun", "sshare")
 NODES = ("cpu1", "gpu1", "gpu2")
 GPUS = 2  # on each GPU node
-STARTING = 60  # seconds a daemon may take
 
 SETTINGS = """\
 ClusterName=test
@@ -191,18 +193,6 @@ class Cluster:
                 command, env=self.environment | environment, stdout=output, stderr=output, start_new_session=True
             )
         self.processes.append(process)
-
-
-def until(happened: Callable[[], bool], what: str, seconds: float = STARTING) -> None:
-    """Wait for it; raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while True:
-        with suppress(subprocess.CalledProcessError):
-            if happened():
-                return
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not after {seconds:.0f} seconds")
-        time.sleep(0.2)
 
 
 def free_ports(count: int) -> list[int]:

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 from pipeline import MINUTES, RESULTS, Project, end
-from slurm import until
 from trainings import MODELS, PROFILE, TRAINED, go_on, require_same, set_resources, where
+from waiting import until
 
 pytestmark = pytest.mark.slow
 

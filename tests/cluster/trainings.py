@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import yaml
 from pipeline import MINUTES, RESULTS, Project, end
-from slurm import Cluster, until
+from slurm import Cluster
+from waiting import until
 
 HERE = Path(__file__).parent
 PROFILE = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")

@@ -54,7 +54,7 @@ def holder(tmp_path):
 def test_it_names_process_host_and_job(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with lease(tmp_path):
-        assert (tmp_path / "lease").read_text() == f"process {os.getpid()} on {HERE}, job 17"
+        assert leases.holder_of(tmp_path / "lease") == f"process {os.getpid()} on {HERE}, job 17"
     assert (tmp_path / "lease").read_text() == ""
 
 
@@ -121,10 +121,43 @@ def test_who_lost_it_writes_nothing_more(tmp_path, holder):
     assert (tmp_path / "lease").read_text() == "process 3 on elsewhere"
 
 
-def test_of_two_who_take_over_one_goes_on(tmp_path, monkeypatch):
-    left(tmp_path, "process 3 on elsewhere", 1000)
+@pytest.mark.parametrize("before", ["process 3 on elsewhere", ""])
+def test_of_two_who_take_it_at_once_one_goes_on(tmp_path, monkeypatch, before):
+    """From one that is dead, or from nobody, on a file system that others may have."""
+    left(tmp_path, before, 1000)
     other = threading.Timer(0.05, (tmp_path / "lease").write_text, ["process 4 on third"])
     other.start()
     monkeypatch.setattr(leases, "SETTLED", 0.5)
+    monkeypatch.setattr(leases, "of_one_machine", lambda folder: False)
     with pytest.raises(InputError, match="process 4 on third"), lease(tmp_path):
         pass
+    assert (tmp_path / "lease").read_text() == "process 4 on third"
+
+
+def test_where_a_lock_is_enough():
+    assert leases.of_one_machine(Path("/dev/shm"))
+    assert not leases.of_one_machine(Path("/proc"))
+
+
+def test_a_short_name_replaces_a_long_one(tmp_path):
+    left(tmp_path, f"process 1234567 on {'long' * 16}", 1000)
+    with lease(tmp_path):
+        assert leases.holder_of(tmp_path / "lease") == f"process {os.getpid()} on {HERE}"
+
+
+def test_a_holder_that_was_silent_looks_before_it_writes(tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr(leases.os, "_exit", ended.append)
+    monkeypatch.setattr(leases, "BEAT", 1000)
+    with lease(tmp_path) as require:
+        file = left(tmp_path, (tmp_path / "lease").read_text(), 1000)
+        require()
+        assert time.time() - file.stat().st_mtime > 900  # renewed a moment ago, as far as it knows
+        monkeypatch.setattr(leases, "clock", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 2001)
+        require()
+        assert time.time() - file.stat().st_mtime < 900 and not ended
+        left(tmp_path, "process 3 on elsewhere", 0)
+        monkeypatch.setattr(leases, "clock", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 5000)
+        require()
+        assert ended == [1]
+    assert (tmp_path / "lease").read_text() == "process 3 on elsewhere"
