@@ -49,6 +49,10 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
+MailProg={folder}/bin/mail
 KillWait=10
 MinJobAge=3600
 ReturnToService=2
@@ -63,7 +67,6 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={slurmdbd}
 AccountingStoragePass={folder}/munge.socket
-JobAcctGatherType=jobacct_gather/none
 """
 DATABASE = """\
 AuthType=auth/munge
@@ -159,6 +162,9 @@ class Cluster:
             program = self.folder / "bin" / client
             program.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which(client)} "$@"\n')
             program.chmod(0o755)
+        mail = self.folder / "bin/mail"
+        mail.write_text(f'#!/bin/sh\necho "$*" >>{self.folder}/mails\n')
+        mail.chmod(0o755)
 
     def _munge(self) -> list[str]:
         key = self.folder / "munge.key"

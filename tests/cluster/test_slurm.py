@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from pipeline import MINUTES, RESULTS, Project, end
-from trainings import MODELS, PROFILE, TRAINED, go_on, require_same, set_resources, where
+from trainings import HERE, MODELS, PROFILE, TRAINED, go_on, require_same, set_resources, where
 from waiting import until
 
 pytestmark = pytest.mark.slow
@@ -46,6 +46,21 @@ def test_shards_that_are_ready_at_once_are_one_array(finished_copy, finished, cl
     cleaned = [RESULTS / f"corpus/clean/{source}.jsonl" for source in ("site", "everyday", "poems")]
     outcome = finished_copy.run(*PROFILE, *cleaned, **cluster.clients)
     assert "Submitted array job" in outcome.output and "The individual task IDs are 1-3" in outcome.output
+    assert finished_copy.digests() == finished.digests()
+
+
+def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finished, cluster):
+    """By SLURM, which counts it; what each attempt may take is the profile's."""
+    cleaned = RESULTS / "corpus/clean/everyday.jsonl"
+    (finished_copy / cleaned).unlink()
+    before = len(cluster.jobs("--states=all"))
+    hungry = {"PYTHONPATH": str(HERE / "hunger"), "HUNGER": "2500"}
+    finished_copy.run(*PROFILE, cleaned, **cluster.clients, **hungry)
+    rows = cluster.jobs("--states=all", "--sort=i", columns="%k %m %T")[before:]
+    name = "rule_clean_wildcards_bangla_everyday"
+    assert rows == [[name, "2000M", "FAILED"], [name, "4000M", "COMPLETED"]]
+    (log,) = (finished_copy / "logs/slurm/rule_clean/bangla_everyday").glob("*.log")  # of the one that failed
+    assert "exceeded memory limit" in log.read_text(encoding="utf-8")
     assert finished_copy.digests() == finished.digests()
 
 
