@@ -83,3 +83,13 @@ def test_every_place_pins_the_same_versions():
         assert pins(pip["pip"]).items() <= required.items(), path.name
     assert together == {name: version for name, version in required.items() if name != "snakemake"}
     assert {name: constrained[name] for name in required.keys() & constrained}.items() <= required.items()
+
+
+def test_what_the_clouds_need_differs_where_it_says_so():
+    clouds, constrained = (
+        pins((ROOT / name).read_text().splitlines()) for name in ("requirements-cloud.txt", "constraints.txt")
+    )
+    assert {name for name in clouds.keys() & constrained if clouds[name] != constrained[name]} == {
+        "protobuf",
+        "python-dateutil",
+    }
