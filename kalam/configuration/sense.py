@@ -114,6 +114,8 @@ def _continuation(project: dict[str, Any], name: str) -> Iterator[str]:
         yield f"runs.{name}.task: found {run['task']}; allowed is {base['task']}, that of its base {run['base']}"
     if run["tuning"] == "full" and run["quantisation"] != "none":
         yield f"runs.{name}.quantisation: found {run['quantisation']}; allowed is none where every weight is trained"
+    if run["tuning"] == "lora" and run["lora"]["initialisation"] == "orthogonal" and run["lora"]["rank"] % 2:
+        yield f"runs.{name}.lora.rank: found {run['lora']['rank']}; allowed is an even one for an orthogonal adapter"
     if run["base"] not in project["runs"]:
         return
     if run["quantisation"] != base["quantisation"]:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ALL_LINEAR = "all-linear"
-# The `initialisation` setting in peft's words.
-INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian"}
+ORTHOGONAL = "orthogonal"
+# The `initialisation` setting in peft's words; its own orthogonal one knows whole bases only.
+INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian", ORTHOGONAL: True}
 
 
 def device() -> "torch.device":
@@ -134,6 +135,8 @@ def add_lora(
         model = get_peft_model(model, config)
     except ValueError as error:
         raise InputError(f"lora: {str(error).splitlines()[0]}") from None
+    if lora["initialisation"] == ORTHOGONAL:
+        _begin_orthogonal(model)
     return beside_the_frozen(_in_order(model))
 
 
@@ -164,6 +167,19 @@ def _prepared(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTra
     if gradient_checkpointing:  # here, since peft's preparation passes it over for a base that is not quantised
         model.activation_checkpointing_enable({"use_reentrant": False})
     return model
+
+
+def _begin_orthogonal(model) -> None:
+    """Give each adapter's matrices rows and columns in two halves of one orthogonal basis of its rank, so that
+    their product is zero and neither is (https://datta0.github.io/posts/rethink-lora-init)."""
+    import torch
+
+    for layer in model.modules():
+        for name, down in getattr(layer, "lora_A", {}).items():
+            up, rank = layer.lora_B[name], down.out_features
+            basis, _ = torch.linalg.qr(torch.randn(rank, rank))
+            down.weight.data.copy_(basis[0::2].T @ torch.randn(rank // 2, down.in_features) / 10)
+            up.weight.data.copy_(torch.randn(up.out_features, rank // 2) @ basis[1::2] / 10)
 
 
 def _in_order(model):

@@ -12,7 +12,7 @@ from lora import LORA
 
 from kalam.files.errors import InputError
 from kalam.models import adapters
-from kalam.models.adapters import add_lora, continue_lora, load_adapted, load_base, merge, unfreeze
+from kalam.models.adapters import INITIALISATIONS, add_lora, continue_lora, load_adapted, load_base, merge, unfreeze
 from kalam.tasks.causal import Task
 from kalam.training.packing import PackedWindows
 
@@ -188,7 +188,7 @@ def test_what_is_no_model_is_refused_in_one_line(folder, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"rslora": True}, {"dora": True}, {"initialisation": "gaussian"}],
+    [{"rslora": True}, {"dora": True}, {"initialisation": "gaussian"}, {"initialisation": "orthogonal"}],
     ids=str,
 )
 @pytest.mark.parametrize("quantisation", ["nf4", "none"])
@@ -203,6 +203,20 @@ def test_every_kind_of_adapter_is_trained_and_comes_back(folder, batch, tmp_path
         expected = CAUSAL.logits(model, batch)
         assert torch.allclose(CAUSAL.logits(load_adapted(base, tmp_path, quantisation), batch), expected, atol=1e-5)
         assert not torch.allclose(CAUSAL.logits(plain, batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("initialisation", INITIALISATIONS)
+def test_an_adapter_begins_as_its_base(folder, batch, initialisation):
+    """And as the same one each time."""
+    with torch.no_grad():
+        expected = CAUSAL.logits(load_base({"folder": folder}), batch)
+        models = [
+            add_lora(load_base({"folder": folder}), LORA | {"initialisation": initialisation}, 3, False) for _ in "ab"
+        ]
+        for model in models:
+            assert torch.allclose(CAUSAL.logits(model.eval(), batch), expected, atol=1e-5)
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("quantisation", ["nf4", "none"])

@@ -109,6 +109,10 @@ WRONG = [
         ".runs.adapt.registers: found song, which no source has; allowed are prose, ",
     ),
     ({"runs__adapt__task": "dance"}, ".runs.adapt.task: found 'dance'; allowed is one of "),
+    (
+        {"runs__adapt__lora": {"rank": 5, "initialisation": "orthogonal"}},
+        ".runs.adapt.lora.rank: found 5; allowed is an even one for an orthogonal adapter",
+    ),
     ({"runs__adapt__lora": {"rank": 0}}, ".runs.adapt.lora.rank: found 0; allowed is 1 or more"),
     ({"runs__adapt__training__steps": "many"}, ".training.steps: found 'many'; allowed is a value of type integer"),
     ({"runs__adapt__training__steps": 2.0}, ".training.steps: found 2.0; allowed is a value of type integer"),
