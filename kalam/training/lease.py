@@ -126,8 +126,8 @@ def write(handle, holder: str) -> None:
 
 def of_one_machine(folder: Path) -> bool:
     """Whether no other host has this file system; False where it cannot be told."""
-    device = folder.stat().st_dev
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    device, mounts = folder.stat().st_dev, Path("/proc/self/mountinfo")
+    for line in mounts.read_text(encoding="utf-8").splitlines() if mounts.exists() else ():
         mount, _, system = line.partition(" - ")
         if mount.split()[2] == f"{os.major(device)}:{os.minor(device)}":
             return system.split()[0] in OF_ONE_MACHINE
@@ -136,7 +136,7 @@ def of_one_machine(folder: Path) -> bool:
 
 def clock() -> float:
     """Seconds that go on while this process is stopped and while its machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))  # macOS has no other
 
 
 def now(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 A host is a process with a name and a view of the file systems of its own. It reaches the folder through a file
 system in user space, over which locks do not pass from one host to another, as over some of a cluster's.
+Where a machine has no such thing, the trainer is told another name and that locks do nothing.
 """
 
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -36,13 +38,15 @@ class Host:
     """Starts processes under one name; each sees the folder `served` as `shared`."""
 
     def __init__(self, name: str, folder: Path):
-        self.name, self.folder = name, folder
+        self.name, self.folder, self.real = name, folder, True
         self.processes: list[subprocess.Popen] = []
 
     def start(self, *command: str | Path, log: str = "log", **options) -> subprocess.Popen:
         paths = {"SERVED": str(self.folder / "served"), "SHARED": str(self.folder / "shared")}
         environment = os.environ | paths | {"PYTHONPATH": f"{ROOT}:{HERE}", "CUDA_VISIBLE_DEVICES": ""}
         started = [*NAMED, "sh", "-c", SET_UP, self.name, *map(str, command)]
+        if not self.real:
+            environment, started = environment | {"KALAM_TEST_HOST": self.name}, [*map(str, command)]
         with open(self.folder / f"{self.name}.{log}", "w") as output:
             self.processes.append(
                 subprocess.Popen(
@@ -61,18 +65,28 @@ class Host:
             process.wait()
 
 
+def lock(*hosts: Host) -> bool:
+    """Whether each of them gets a lock on the same file, at once: so what is tested here is not the lock."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    holders = [host.start(sys.executable, "-c", LOCK, host.folder / "shared/file", **pipes) for host in hosts]
+    locked = [holder.stdout.readline() for holder in holders] == ["locked\n"] * len(hosts)
+    for host in hosts:
+        host.end()
+    return locked and (hosts[0].folder / "served/file").exists()
+
+
 @pytest.fixture
 def hosts(tmp_path):
     """The hosts a and b."""
     for name in ("served", "shared", "signs"):
         (tmp_path / name).mkdir()
-    missing = [program for program in ("unshare", "bindfs") if not shutil.which(program)]
-    if missing:
-        pytest.skip(f"no hosts that share a folder (Debian: apt-get install bindfs): {', '.join(missing)}")
     pair = Host("a", tmp_path), Host("b", tmp_path)
-    tried = pair[0].start("true")
-    if tried.wait(MINUTES):
-        pytest.skip(f"no hosts that share a folder (/dev/fuse, name spaces): {pair[0].said().strip()}")
+    if not shutil.which("unshare") or pair[0].start("true").wait(MINUTES) or not lock(*pair):
+        warnings.warn("hosts by their names only (Debian: apt-get install bindfs; it wants /dev/fuse)", stacklevel=1)
+        (tmp_path / "shared").rmdir()
+        (tmp_path / "shared").symlink_to("served")
+        for host in pair:
+            host.real = False
     yield pair
     for host in pair:
         host.end()
@@ -107,18 +121,6 @@ def require_same(finished, host: Host) -> None:
     (trained,) = (host.folder / "served/checkpoints").glob("*/")
     assert {path.name for path in trained.iterdir()} == {"best.safetensors", "final", "history.jsonl", "lease"}
     assert (trained / "lease").read_bytes() == b""
-
-
-def test_a_lock_on_one_host_says_nothing_on_the_other(hosts):
-    """So what is tested here is not the lock."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    for host in hosts:
-        holder = host.start(sys.executable, "-c", LOCK, host.folder / "shared/file", **pipes)
-        assert holder.stdout.readline() == "locked\n"
-    outside = subprocess.run(
-        [sys.executable, "-c", LOCK, hosts[0].folder / "served/file"], input="", text=True, stdout=-1
-    )
-    assert outside.stdout == "locked\n"
 
 
 def test_another_host_is_refused_and_takes_over_from_a_dead_one(hosts, train, finished):
