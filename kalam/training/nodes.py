@@ -41,7 +41,7 @@ def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
         *(f"--nodes={nodes()}", "--kill-on-bad-exit=1", "--wait=0"),
     ]
     if gpus := os.environ.get("SLURM_GPUS_ON_NODE"):
-        step += [f"--gres=gpu:{gpus}", "--gpu-bind=none"]  # each task sees those of its node
+        step.append(f"--gres=gpu:{gpus}")  # each task sees those of its node; with --gpu-bind=none, those of others too
     # What this step was given says nothing about the new one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SRUN_"))}
     environment |= {"MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
