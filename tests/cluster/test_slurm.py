@@ -6,6 +6,8 @@ import shutil
 import signal
 
 import pytest
+import yaml
+from page import told
 from pipeline import MINUTES, RESULTS, Project, end
 from trainings import HERE, MODELS, PROFILE, TRAINED, go_on, require_same, set_resources, where
 from waiting import until
@@ -50,15 +52,21 @@ def test_shards_that_are_ready_at_once_are_one_array(finished_copy, finished, cl
 
 
 def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finished, cluster):
-    """By SLURM, which counts it; what each attempt may take is the profile's."""
+    """By SLURM, which counts it; what each attempt may take is the profile's. And mail tells of both."""
+    (_, extra), *_ = yaml.safe_load(told("slurm_extra:")).items()
+    set_resources(finished_copy, "clean", slurm_extra=extra)
     cleaned = RESULTS / "corpus/clean/everyday.jsonl"
     (finished_copy / cleaned).unlink()
     before = len(cluster.jobs("--states=all"))
     hungry = {"PYTHONPATH": str(HERE / "hunger"), "HUNGER": "2500"}
     finished_copy.run(*PROFILE, cleaned, **cluster.clients, **hungry)
-    rows = cluster.jobs("--states=all", "--sort=i", columns="%k %m %T")[before:]
+    rows = cluster.jobs("--states=all", "--sort=i", columns="%i %k %m %T")[before:]
     name = "rule_clean_wildcards_bangla_everyday"
-    assert rows == [[name, "2000M", "FAILED"], [name, "4000M", "COMPLETED"]]
+    assert [row[1:] for row in rows] == [[name, "2000M", "FAILED"], [name, "4000M", "COMPLETED"]]
+    mails = (cluster.folder / "mails").read_text().splitlines()
+    for (job, *_), said in zip(rows, ("Failed", "Ended"), strict=True):
+        (mail,) = [mail for mail in mails if f"Job_id={job} " in mail]
+        assert f" {said}, " in mail and mail.endswith(" you@example.org")
     (log,) = (finished_copy / "logs/slurm/rule_clean/bangla_everyday").glob("*.log")  # of the one that failed
     assert "exceeded memory limit" in log.read_text(encoding="utf-8")
     assert finished_copy.digests() == finished.digests()

@@ -24,7 +24,7 @@ def set_resources(project: Project, rule: str, **resources) -> None:
     """As a user does, in the profile."""
     file = project / "profiles/slurm/config.yaml"
     profile = yaml.safe_load(file.read_text(encoding="utf-8"))
-    profile["set-resources"][rule] |= resources
+    profile["set-resources"].setdefault(rule, {}).update(resources)
     file.write_text(yaml.safe_dump(json.loads(json.dumps(profile)), sort_keys=False), encoding="utf-8")
 
 
@@ -39,7 +39,7 @@ def pretraining(project: Project, cluster: Cluster) -> Iterator[SimpleNamespace]
     halted.mkdir()
     drivers = []
 
-    def start(*targets: Path) -> subprocess.Popen:
+    def start(*targets: Path | str) -> subprocess.Popen:
         environment = cluster.clients | {"PYTHONPATH": str(HERE / "pace"), "HALT_AT": str(halted)}
         log = f"driver{len(drivers)}.out"
         drivers.append(project.start(*PROFILE, *(targets or TRAINED), log=log, **environment))
