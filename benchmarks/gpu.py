@@ -204,7 +204,7 @@ def turns_of(case: dict[str, Any], ways: tuple[str, ...], rounds: int) -> dict[s
 
 def lengths(folder: Path) -> tuple[str, list[int]]:
     """What texts were read, and the tokens of each, by a byte-level BPE of 2,000 pieces; also left in a file."""
-    name, sample = texts(1000)
+    name, sample = texts(count=1000)
     found = [len(ids) for ids in encode_documents(train_tokenizer(sample, 2000), sample)]
     write_json(folder / "lengths.json", found)
     return name, found

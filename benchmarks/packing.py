@@ -5,8 +5,8 @@ python -m benchmarks.packing        (real texts in KALAM_DATA, else the sample t
 Three ways through the same documents with the same model: packed windows; one document at a time;
 batches of documents of like length, padded to the longest, with as many tokens (padding included) a
 step as the packed ones have. A document longer than the context is cut into pieces of it. The ways
-take turns; each turn sees the same documents. The loss per token is beside the speed: a document
-that a window's border cuts loses context, and should not lose much.
+take turns on one core; each turn sees the same documents, and its time is the processor's. The loss per
+token is beside the speed: a document that a window's border cuts loses context, and should not lose much.
 """
 
 import os
@@ -27,17 +27,19 @@ from kalam.text.tokens import IGNORED, encode_documents, train_tokenizer
 from kalam.training.packing import TokenStream
 
 CONTEXT, BATCH, ROUNDS, DOCUMENTS = 512, 8, 3, 160
+BANGLA = ("majantali", "news_cc_by", "poems_publicdomain")
+HEADLINES = ("news_headlines_2019",)
 
 
-def texts(count: int = DOCUMENTS) -> tuple[str, list[str]]:
+def texts(language: str = "bn", names: tuple[str, ...] = BANGLA, count: int = DOCUMENTS) -> tuple[str, list[str]]:
     """What is read, and a sample of its documents."""
-    real = Path(os.environ.get("KALAM_DATA", ROOT.parent / "shared" / "data")) / "corpora" / "bn"
-    files = [real / name / "docs.jsonl" for name in ("majantali", "news_cc_by", "poems_publicdomain")]
+    real = Path(os.environ.get("KALAM_DATA", ROOT.parent / "shared" / "data")) / "corpora" / language
+    files = [real / name / "docs.jsonl" for name in names]
     found = [row["text"] for file in files if file.exists() for row in read_jsonl(file)]
-    name = "real Bangla texts"
+    name = f"real texts: {language}, {', '.join(names)}"
     if not found:
-        name = "sample texts"
-        found = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "resources/bangla").rglob("*.txt"))]
+        name, samples = f"sample texts: {language}", ROOT / "resources" / {"bn": "bangla", "ta": "tamil"}[language]
+        found = [path.read_text(encoding="utf-8") for path in sorted(samples.rglob("*.txt"))]
     chosen = np.random.default_rng(0).permutation(len(found))[:count]
     return name, [found[i] for i in sorted(chosen)]
 
@@ -81,17 +83,16 @@ def pieces(documents: list[list[int]], context: int = CONTEXT) -> list[list[int]
 
 def turn(way, model, task: Task, documents: list[list[int]]) -> dict[str, float]:
     """Forward and backward over all documents, without an update, so that the losses compare."""
-    started, nll, count = time.monotonic(), 0.0, 0
+    started, nll, count = time.process_time(), 0.0, 0
     for total, labels in way(model, task, documents):
         (total / labels).backward()
         model.zero_grad()
         nll, count = nll + total.item(), count + int(labels)
-    return {"tokens_per_second": count / (time.monotonic() - started), "loss": nll / count, "tokens": count}
+    return {"tokens_per_second": count / (time.process_time() - started), "loss": nll / count, "tokens": count}
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(2)
-    name, sample = texts()
+def compare(sample: list[str]) -> dict[str, object]:
+    """The ways through a sample of documents."""
     tokenizer = train_tokenizer(sample, 2000)
     documents = encode_documents(tokenizer, sample)
     model, task = initialise(ARCHITECTURE, tokenizer, 0), Task(tokenizer)
@@ -103,31 +104,36 @@ if __name__ == "__main__":
             if number:  # the first round warms up
                 turns[way].append(result)
     ratios = {
-        way: statistics.median(
-            a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(turns["packed"], turns[way], strict=True)
-        )
-        for way in ways
+        way: [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(turns["packed"], some, strict=True)]
+        for way, some in turns.items()
     }
     windows = task.examples(TokenStream.of(documents), CONTEXT)
     lengths = np.array([len(ids) for ids in documents])
+    return {
+        "documents": len(documents),
+        "length_quantiles": {q: int(np.quantile(lengths, q)) for q in (0.1, 0.5, 0.9)},
+        "padding_when_packed": round(1 - len(windows.tokens) / (len(windows) * CONTEXT), 4),
+        "ways": {
+            way: {
+                "tokens_per_second": round(statistics.median(r["tokens_per_second"] for r in some)),
+                "loss": round(some[0]["loss"], 4),
+                "tokens": some[0]["tokens"],
+                "packed_is_faster": [round(ratio, 2) for ratio in sorted(ratios[way])],
+            }
+            for way, some in turns.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    samples = dict([texts(), texts("ta", HEADLINES, 5 * DOCUMENTS)])
     write_result(
         "packing",
         {
             "machine": machine(),
-            "texts": name,
-            "documents": len(documents),
-            "length_quantiles": {q: int(np.quantile(lengths, q)) for q in (0.1, 0.5, 0.9)},
             "context": CONTEXT,
             "windows_a_step": BATCH,
-            "padding_when_packed": round(1 - len(windows.tokens) / (len(windows) * CONTEXT), 4),
-            "ways": {
-                way: {
-                    "tokens_per_second": round(statistics.median(r["tokens_per_second"] for r in some)),
-                    "loss": round(some[0]["loss"], 4),
-                    "tokens": some[0]["tokens"],
-                    "packed_is_faster": round(ratios[way], 2),
-                }
-                for way, some in turns.items()
-            },
+            "texts": {name: compare(sample) for name, sample in samples.items()},
         },
     )
