@@ -1,4 +1,4 @@
-"""The loss behind a model's output embeddings, without all its logits where they would decide the memory."""
+"""Loss and scores behind a model's output embeddings, without all its logits where they would decide the memory."""
 
 from typing import Any
 

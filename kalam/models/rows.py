@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class TrainedRows(TrainableTokensLayer):
-    """peft's layer, where the rows are consecutive ids.
+    """peft's layer, where the rows' ids are consecutive.
 
     peft writes the rows into a copy of the whole matrix at each call, and gets a gradient as large; with
     262,144 pieces, and a loss in chunks that calls the output layer for each of them, these decide
@@ -30,8 +30,14 @@ class TrainedRows(TrainableTokensLayer):
 
 
 def beside_the_frozen(model: torch.nn.Module) -> torch.nn.Module:
-    """The model with its adapter, whose trained rows, if any, work as TrainedRows."""
+    """The model with its adapter, whose trained rows, if any, work as TrainedRows where they can."""
     for module in model.modules():
-        if type(module) is TrainableTokensLayer and not module.base_layer.weight.requires_grad:
+        if type(module) is TrainableTokensLayer and _is_served(module):
             module.__class__ = TrainedRows  # it has no state of its own
     return model
+
+
+def _is_served(layer: TrainableTokensLayer) -> bool:
+    """Whether the matrix is frozen and the ids of the rows are consecutive, as those of an extended model."""
+    consecutive = (ids == list(range(ids[0], ids[-1] + 1)) for ids in layer.token_indices.values())
+    return not layer.base_layer.weight.requires_grad and all(consecutive)

@@ -8,14 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from pipeline import MINUTES, RESULTS, TRAINING, Outcome, Project, end
+from scripted_server import Answer, scripted
 
 HERE = Path(__file__).parent
 LLAMA = RESULTS / "models/llama/meta.json"
@@ -228,36 +227,24 @@ PARAGRAPH = "নদীর ওপারে ছোট গ্রাম, সেখ�
 
 @pytest.fixture
 def site():
-    """A site of pages in a row, each with a link to the next; yields its address and the count of requests."""
-    requests: Counter[str] = Counter()
+    """A site of pages in a row, each with a link to the next."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            requests[self.path] += 1
-            number = int(self.path.strip("/") or 0) if self.path.strip("/").isdigit() or self.path == "/" else None
-            body = b""
-            if number is not None:
-                link = f'<a href="/{number + 1}">পরের পাতা</a>' if number + 1 < PAGES else ""
-                body = f"<html><body><p>{number}। {PARAGRAPH * 3}</p>{link}</body></html>".encode()
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def page(number: int) -> Answer:
+        link = f'<a href="/{number + 1}">পরের পাতা</a>' if number + 1 < PAGES else ""
+        return Answer(
+            f"<html><body><p>{number}। {PARAGRAPH * 3}</p>{link}</body></html>", type="text/html; charset=utf-8"
+        )
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", requests
-        server.shutdown()
-        thread.join()
+    with scripted({"/": page(0)} | {f"/{number}": page(number) for number in range(PAGES)}) as server:
+        yield server
 
 
 def test_a_crawl_that_is_killed_asks_for_no_page_twice(project, site):
-    address, requests = site
+    address = f"http://127.0.0.1:{site.address[1]}/"
+
+    def requests() -> Counter[str]:
+        return Counter(path for path, _ in site.requests)
+
     with project.changed() as section:
         section["sources"]["site"] = {
             "kind": "site",
@@ -269,11 +256,11 @@ def test_a_crawl_that_is_killed_asks_for_no_page_twice(project, site):
         }
     collected = RESULTS / "corpus/sources/site.jsonl"
     interrupted(project, collected, script="collect.py", at="7", how="everything")
-    assert requests["/4"] == 1 and not requests["/6"]
+    assert requests()["/4"] == 1 and not requests()["/6"]
     unlock(project, collected)
     project.run(collected)
 
     in_flight = {"/robots.txt": 2, "/5": 2}  # a new process asks again what it may do, and for the page it had not kept
     pages = {f"/{number or ''}": 1 for number in range(PAGES)}
-    assert requests == pages | in_flight
+    assert requests() == pages | in_flight
     assert [row["url"] for row in project.rows(collected)] == [f"{address}{number or ''}" for number in range(PAGES)]

@@ -289,3 +289,16 @@ def test_rows_beside_the_frozen_give_what_peft_s_copy_of_the_matrix_gives(tiny, 
     for name, gradient in gradients.items():
         assert gradient.abs().sum() > 0, name
         assert torch.allclose(gradient, expected[name], atol=1e-6), name
+
+
+def test_rows_apart_are_left_to_peft(tiny):
+    from peft import LoraConfig, get_peft_model
+
+    from kalam.models.rows import TrainedRows, beside_the_frozen
+
+    def kinds(ids):
+        config = LoraConfig(target_modules="all-linear", trainable_token_indices={"embed_tokens": ids})
+        return {type(m) is TrainedRows for m in beside_the_frozen(get_peft_model(tiny(), config)).modules()}
+
+    assert kinds([5, 6, 7]) == {True, False}
+    assert kinds([5, 7]) == {False}

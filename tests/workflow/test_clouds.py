@@ -7,14 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
 from pipeline import ROOT, Outcome, Project
+from scripted_server import Answer, scripted
 from waiting import until
 
 pytestmark = pytest.mark.slow
@@ -74,32 +73,22 @@ def gcs(python: Path, project: Project) -> Iterator[dict[str, str]]:
     def entry(key: str) -> dict[str, str]:
         return {"name": key, "updated": "2026-01-01T00:00:00.000Z", "size": "1"}
 
-    def answer(path: str, prefix: str) -> dict | None:
-        if path == bucket:
-            return {"name": NAMES["BUCKET"]}
-        if path == f"{bucket}/o":
-            return {"items": [entry(key) for key in there if key.startswith(prefix)]}
-        key = unquote(path.removeprefix(f"{bucket}/o/"))
-        return entry(key) if key in there else None
+    def answer(address: str) -> Answer:
+        url = urlsplit(address)
+        prefix = parse_qs(url.query).get("prefix", [""])[0]
+        key = unquote(url.path.removeprefix(f"{bucket}/o/"))
+        if url.path == bucket:
+            found = {"name": NAMES["BUCKET"]}
+        elif url.path == f"{bucket}/o":
+            found = {"items": [entry(key) for key in there if key.startswith(prefix)]}
+        elif key in there:
+            found = entry(key)
+        else:
+            return Answer('{"error": {"code": 404}}', status=404, type="application/json")
+        return Answer(json.dumps(found), type="application/json")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            url = urlsplit(self.path)
-            found = answer(url.path, parse_qs(url.query).get("prefix", [""])[0])
-            body = json.dumps(found or {"error": {"code": 404}}).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{server.server_address[1]}"}
-        server.shutdown()
+    with scripted(answer) as server:
+        yield {"STORAGE_EMULATOR_HOST": "http://{}:{}".format(*server.address)}
 
 
 def keys(project: Project) -> list[str]:

@@ -1,7 +1,7 @@
 """A real HTTP server on loopback that answers as a test says and remembers what it was asked."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,10 +21,13 @@ class Answer:
 
 @dataclass
 class Server:
-    """Answers by path: one, or a list whose last one stays. Unknown paths are 404."""
+    """Answers by path, its query included: one, or a list whose last one stays; or as a function says.
+
+    Unknown paths are 404.
+    """
 
     address: tuple[str, int]
-    answers: dict[str, Answer | list[Answer]]
+    answers: dict[str, Answer | list[Answer]] | Callable[[str], Answer]
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
@@ -33,7 +36,7 @@ class Server:
 
     def next_answer(self, path: str, headers: dict[str, str]) -> Answer:
         self.requests.append((path, headers))
-        answer = self.answers.get(path, Answer(status=404))
+        answer = self.answers(path) if callable(self.answers) else self.answers.get(path, Answer(status=404))
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         etag = answer.headers.get("ETag")
@@ -41,7 +44,7 @@ class Server:
 
 
 @contextmanager
-def scripted(answers: dict[str, Answer | list[Answer]]) -> Iterator[Server]:
+def scripted(answers: dict[str, Answer | list[Answer]] | Callable[[str], Answer]) -> Iterator[Server]:
     """Serve `answers` while the block runs."""
     state = Server(("", 0), answers)
 
