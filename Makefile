@@ -50,7 +50,7 @@ format: setup-test
 	$(VENV)/snakefmt/bin/snakefmt Snakefile rules
 
 config/README.md: setup FORCE
-	$(VENV)/bin/python -m kalam.configuration.page config/schema.yaml > $@
+	$(VENV)/bin/python -m kalam.configuration.documentation config/schema.yaml > $@
 
 # The picture in the README; needs graphviz (Debian: apt-get install graphviz).
 docs/dag.svg: setup FORCE

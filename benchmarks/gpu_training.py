@@ -22,13 +22,13 @@ from benchmarks.packing import pieces
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
 from kalam.models.adapters import add_lora, load_base
+from kalam.models.precision import mixed_precision
 from kalam.tasks import causal
 from kalam.text.tokens import IGNORED
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
 from kalam.training.memory import MicroBatch, device_name
 from kalam.training.packing import PackedWindows, TokenStream
-from kalam.training.precision import mixed_precision
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
 

@@ -69,7 +69,7 @@ def add_rows(model, vocabulary: int, ours: bool):
     """Make the last rows of the model's output layer trainable; these."""
     from peft import TrainableTokensConfig, get_peft_model
 
-    from kalam.models.rows import beside_the_frozen
+    from kalam.models.token_rows import beside_the_frozen
 
     indices = list(range(vocabulary - ROWS, vocabulary))
     get_peft_model(model, TrainableTokensConfig(target_modules=["head"], token_indices=indices))

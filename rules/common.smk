@@ -19,11 +19,12 @@ from kalam.configuration.project import (
     runs_of,
 )
 from kalam.configuration.resolve import load_schema, resolve
-from kalam.corpus.inputs import source_inputs
+from kalam.data.inputs import source_inputs
+from kalam.export.convertible import require_exportable
 from kalam.files.code import digest_code
 from kalam.files.errors import InputError
-from kalam.models.sources import local_files
-from kalam.training.devices import require_devices
+from kalam.models.download import local_files
+from kalam.machine.devices import require_devices
 
 ROOT = Path(workflow.basedir)
 
@@ -45,6 +46,7 @@ def gpus_asked_for():
 
 try:
     config = resolve(config, load_schema(ROOT / "config/schema.yaml"))
+    require_exportable(config["projects"])
     require_devices(gpus_asked_for())
 except InputError as error:
     raise SystemExit(str(error))

@@ -57,7 +57,7 @@ rule merge_run:
         ),
         evaluation=window_settings,
         exports=export_settings("dtype", "tokens", "bounds"),
-        code=code("merge_run.py", "kalam.export.stranger"),
+        code=code("merge_run.py", "kalam.export.auto_reader"),
     message:
         "Merging {wildcards.run}"
     script:

@@ -1,8 +1,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.configuration.convertible import folder_objection
 from kalam.evaluation.candidates import CANDIDATE_COLUMNS, compare
+from kalam.export.convertible import folder_objection
 from kalam.files.jsonl import read_jsonl, write_json
 from kalam.files.logs import log_to
 from kalam.files.tables import write_tsv

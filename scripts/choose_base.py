@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from kalam.configuration.convertible import require_convertible
+from kalam.export.convertible import require_convertible
 from kalam.files.jsonl import read_json, write_json
 from kalam.files.logs import log_to
 from kalam.models.bases import base_of_model, base_of_run

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from kalam.corpus.sources import write_collected
+from kalam.corpus.collect import write_collected
 from kalam.files.logs import log_to
 
 if TYPE_CHECKING:

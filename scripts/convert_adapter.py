@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from kalam.export.convert import convert, convert_adapter
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
-from kalam.training.threads import use_threads
+from kalam.machine.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.export.page import draw, render
+from kalam.export.summary import draw, render
 from kalam.files.atomic import atomic_write
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to

@@ -1,12 +1,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import texts_by_register, texts_of
+from kalam.data.selection import texts_by_register, texts_of
 from kalam.files.logs import log_to
 from kalam.files.tables import write_tsv
+from kalam.machine.threads import use_threads
 from kalam.models.extension import extend_model, tokens_per_byte
 from kalam.training.task import task_class
-from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.logs import log_to
-from kalam.models.sources import fetch
+from kalam.models.download import fetch
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,16 +2,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import documents_of, texts_of
+from kalam.data.selection import documents_of, texts_of
 from kalam.evaluation.fillings import GUESSES, fillings_page, gaps, guess
-from kalam.evaluation.masked import CountingFloor
+from kalam.evaluation.hidden_tokens import CountingFloor
 from kalam.files.atomic import atomic_write
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
+from kalam.machine.devices import use_devices
+from kalam.machine.threads import use_threads
 from kalam.models.adapters import load_adapted, load_begun
 from kalam.text.tokens import load_tokenizer
-from kalam.training.devices import use_devices
-from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import documents_of, texts_of
+from kalam.data.selection import documents_of, texts_of
 from kalam.evaluation.ngram import choose_order, floor_rows
 from kalam.files.jsonl import write_json, write_jsonl
 from kalam.files.logs import log_to

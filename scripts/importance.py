@@ -1,10 +1,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import texts_of
+from kalam.data.selection import texts_of
 from kalam.export.convert import importance
 from kalam.files.logs import log_to
-from kalam.training.threads import use_threads
+from kalam.machine.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import documents_of
+from kalam.data.selection import documents_of
 from kalam.evaluation.metrics import METRIC_COLUMNS
 from kalam.evaluation.ppl import render
 from kalam.evaluation.report import distinct, masked_reports, project_reports

@@ -1,9 +1,10 @@
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.logs import log_to
-from kalam.training.devices import use_devices
-from kalam.training.launch import launch
+from kalam.machine.devices import use_devices
+from kalam.machine.launch import launch
 from kalam.training.pretrain import pretrain
 from kalam.training.recipe import Recipe
 
@@ -18,7 +19,7 @@ arguments = {
     "tokenizer": str(Path(snakemake.input.tokenizer).parent),
     "task": snakemake.params.task,
     "architecture": snakemake.params.architecture,
-    "recipe": training and Recipe.of(training, snakemake.params.seed),
+    "recipe": training and asdict(Recipe.of(training, snakemake.params.seed)),
     "seed": snakemake.params.seed,
     "code": snakemake.params.code,
     "checkpoints": snakemake.params.checkpoints,

@@ -1,14 +1,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import documents_of
+from kalam.data.selection import documents_of
 from kalam.evaluation.perplexity import score
 from kalam.files.jsonl import read_json, write_jsonl
 from kalam.files.logs import log_to
+from kalam.machine.devices import use_devices
+from kalam.machine.threads import use_threads
 from kalam.models.adapters import load_adapted
 from kalam.text.tokens import load_tokenizer
-from kalam.training.devices import use_devices
-from kalam.training.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

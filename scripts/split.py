@@ -1,7 +1,7 @@
 from typing import TYPE_CHECKING
 
-from kalam.corpus.split import split_files
 from kalam.corpus.statistics import write_statistics
+from kalam.data.split import split_files
 from kalam.files.logs import log_to
 
 if TYPE_CHECKING:

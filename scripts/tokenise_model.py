@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import texts_of
+from kalam.data.selection import texts_of
 from kalam.files.atomic import atomic_directory
 from kalam.files.logs import log_to
 from kalam.text.tokens import load_tokenizer, train_tokenizer

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import texts_of
+from kalam.data.selection import texts_of
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.text.tokens import load_tokenizer

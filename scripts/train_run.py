@@ -1,11 +1,12 @@
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
+from kalam.machine.devices import use_devices
+from kalam.machine.launch import launch
 from kalam.training.adapt import adapt
-from kalam.training.devices import use_devices
-from kalam.training.launch import launch
 from kalam.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ arguments = {
     "task": snakemake.params.task,
     "lora": run["lora"] if run["tuning"] == "lora" else None,
     "quantisation": run["quantisation"],
-    "recipe": Recipe.of(run["training"], snakemake.params.seed),
+    "recipe": asdict(Recipe.of(run["training"], snakemake.params.seed)),
     "code": snakemake.params.code,
     "checkpoints": snakemake.params.checkpoints,
     "results": str(Path(snakemake.output.meta).parent),

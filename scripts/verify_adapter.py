@@ -1,11 +1,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.corpus.documents import documents_of
+from kalam.data.selection import documents_of
 from kalam.export.verify import verify_adapter
 from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
-from kalam.training.threads import use_threads
+from kalam.machine.threads import use_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from kalam.configuration.sense import clashes, contradictions
+from kalam.configuration.contradictions import clashes, contradictions
 from kalam.files.errors import InputError
 
 

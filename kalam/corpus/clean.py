@@ -8,7 +8,7 @@ from typing import Any
 
 import regex
 
-from kalam.corpus.filtering import Document, Reason, write_filtered
+from kalam.data.filtering import Document, Reason, write_filtered
 from kalam.files.digests import digest_text
 from kalam.files.jsonl import read_jsonl
 from kalam.text.normalisation import normalise

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kalam.corpus.filtering import Document, Reason, write_filtered
-from kalam.corpus.groups import Groups
 from kalam.corpus.shingles import exact_keys, jaccard, shingle_batches, shingle_sets
+from kalam.data.filtering import Document, Reason, write_filtered
+from kalam.data.groups import Groups
 from kalam.files.jsonl import read_jsonl
 
 logger = logging.getLogger(__name__)

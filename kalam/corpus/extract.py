@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kalam.corpus.encoding import decode
+from kalam.text.encoding import decode
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -35,7 +35,8 @@ def extract(body: bytes, mode: str = "article", content_type: str | None = None,
 
     Raises NothingToKeep with the reason.
     """
-    from kalam.corpus.markup import mark_page, parse_page, plain_text
+    from kalam.corpus.markup import mark_page, plain_text
+    from kalam.web.parsing import parse_page
 
     try:
         tree = parse_page(decode(body, content_type))

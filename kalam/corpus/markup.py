@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from lxml import etree
-from lxml.html import HtmlElement, HTMLParser, document_fromstring
+from lxml.html import HtmlElement
 
 # Extractors drop what Python calls unprintable (joiners, bidirectional marks, Arabic number signs,
 # private use) and fold newlines into spaces. Variation selectors 17 to 256 stand in for them: marks
@@ -22,9 +22,6 @@ BLOCKS = VERSES | {
 CELLS = {"td", "th", "cell"}
 UNSEEN = {"script", "style", "noscript", "template", "svg", "iframe", "object", "select", "textarea"}
 SPACES = re.compile(r"[ \t\n\f]+")
-# an unclosed comment would swallow the rest of the page
-OPEN_COMMENT = re.compile(r"<!--[^>]*>|<!--")
-NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,6 @@ class Marks:
         text = re.sub(gap, lambda run: "\n\n" if run[0].count(self.line) > 1 else "\n", text)
         text = re.sub(r"[^\S\n]+", " ", text).strip()
         return text.translate(str.maketrans({mark: character for character, mark in self.invisible.items()}))
-
-
-def parse_page(text: str) -> HtmlElement | None:
-    """The tree of an HTML or XHTML page, lenient as a browser; None where there is none."""
-    text = NOT_XML.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    closed, arrow, rest = text.rpartition("-->")
-    text = closed + arrow + OPEN_COMMENT.sub("", rest)
-    parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    try:
-        return document_fromstring(text.encode("utf-8", errors="replace"), parser=parser)
-    except etree.ParserError:
-        return None
 
 
 def mark_page(tree: HtmlElement) -> Marks:

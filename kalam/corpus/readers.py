@@ -5,24 +5,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from kalam.corpus.encoding import decode
 from kalam.corpus.extract import NothingToKeep, extract
-from kalam.corpus.inputs import folder_files, matched_files
-from kalam.corpus.rows import Found, Source, check_fields
-from kalam.corpus.store import Store
+from kalam.corpus.items import Found, Source, check_fields
+from kalam.data.inputs import folder_files, matched_files
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
+from kalam.text.encoding import decode
+from kalam.web.store import Store
 
 HTML = (".html", ".htm", ".xhtml")
 
 
 def read_site(source: Source, root: Path, store: Store) -> Iterator[Found]:
     """The pages of a site, by URL. Raises InputError where a start URL does not answer."""
-    from kalam.corpus.addresses import origin_of
-    from kalam.corpus.crawl import Refusal, crawl
-    from kalam.corpus.fetch import Fetcher
-    from kalam.corpus.serving import serve_folder
+    from kalam.web.addresses import origin_of
+    from kalam.web.crawl import Refusal, crawl
+    from kalam.web.fetcher import Fetcher
+    from kalam.web.serving import serve_folder
 
     settings = source.settings
     keys = ("user_agent", "delay", "retries", "timeout", "private_addresses")

@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kalam.evaluation.pages import page
+from kalam.evaluation.html_page import page
 from kalam.files.digests import digest_text
 from kalam.text.tokens import encode_plain, prefix_token
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kalam.evaluation.pages import page
+from kalam.evaluation.html_page import page
 from kalam.files.digests import digest_text
 from kalam.text.tokens import encode_plain, prefix_token
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kalam.evaluation.bits import failures, text_digest
 from kalam.evaluation.comparison import Report, System, ppl_rows
-from kalam.evaluation.masked_report import masked_rows, render_masked
+from kalam.evaluation.hidden_tokens_report import masked_rows, render_masked
 from kalam.files.jsonl import read_json, read_jsonl
 
 SPLIT = "test"

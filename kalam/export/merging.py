@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.configuration.convertible import GEMMA_27B_LAYERS
+from kalam.export.convertible import GEMMA_27B_LAYERS
 from kalam.export.gate import compare, judge, logits_of, require
 from kalam.export.heldout import HeldOut
 from kalam.export.reading import Reading
@@ -15,7 +15,7 @@ from kalam.files.digests import digest_value
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
 from kalam.models.adapters import load_adapted, load_base
-from kalam.models.sources import weights_and_settings
+from kalam.models.download import weights_and_settings
 from kalam.text.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def merge_run(
 def read_stranger(folder: str | Path, heldout: HeldOut) -> Reading:
     """The folder as the plain Auto classes read it in a fresh process."""
     folder = Path(folder).resolve()
-    return Reading(str(folder.name), ["kalam.export.stranger", str(folder)], heldout.request(), {})
+    return Reading(str(folder.name), ["kalam.export.auto_reader", str(folder)], heldout.request(), {})
 
 
 def merged(base: dict[str, Any], run: str | Path, quantisation: str, precision: str) -> "PreTrainedModel":

@@ -107,7 +107,7 @@ def add_lora(
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from kalam.models.rows import beside_the_frozen
+    from kalam.models.token_rows import beside_the_frozen
 
     targets = lora["targets"]
     if targets != ALL_LINEAR:
@@ -144,7 +144,7 @@ def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float,
     """A finished adapter on its base, to be trained further; all but its dropout is as it was."""
     from peft import LoraConfig, PeftModel
 
-    from kalam.models.rows import beside_the_frozen
+    from kalam.models.token_rows import beside_the_frozen
 
     config = LoraConfig.from_pretrained(adapter)
     config.lora_dropout, config.inference_mode = dropout, False
@@ -233,6 +233,6 @@ def merge(model: "PreTrainedModel", adapter: str | Path) -> "PreTrainedModel":
 def _with_adapter(model: "PreTrainedModel", adapter: str | Path | None):
     from peft import PeftModel
 
-    from kalam.models.rows import beside_the_frozen
+    from kalam.models.token_rows import beside_the_frozen
 
     return beside_the_frozen(PeftModel.from_pretrained(model, adapter).eval()) if adapter else model

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
-from kalam.models.sources import weights_and_settings
-from kalam.text.extension import extend
+from kalam.models.download import weights_and_settings
 from kalam.text.tokens import encode_plain, load_tokenizer
+from kalam.text.vocabulary import extend
 
 if TYPE_CHECKING:
     import torch

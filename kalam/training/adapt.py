@@ -18,7 +18,7 @@ def adapt(
     task: dict[str, Any],
     lora: dict[str, Any] | None,
     quantisation: str,
-    recipe: Recipe,
+    recipe: dict[str, Any],
     code: str,
     checkpoints: str | Path,
     results: str | Path,
@@ -27,9 +27,10 @@ def adapt(
 
     `base` is what `base.json` says: model, folder, digest, and the adapter that is gone on with.
     `tokens` names the token streams `train` and `validation`; `task` has the name of a module of
-    kalam.tasks and its settings. The weights are the best ones on validation, which are the base's
-    where no step made them better.
+    kalam.tasks and its settings; `recipe` has the fields of a Recipe. The weights are the best ones on
+    validation, which are the base's where no step made them better.
     """
+    steps = Recipe(**recipe)
     identity = {
         "kind": "adapter" if lora else "full",
         "task": task,
@@ -37,7 +38,7 @@ def adapt(
         "base": base["digest"],
         "lora": lora,
         "quantisation": quantisation,
-        "recipe": recipe.identity(),
+        "recipe": steps.identity(),
         "code": code,
     }
 
@@ -51,18 +52,16 @@ def adapt(
 
         tokenizer = load_tokenizer(base["folder"])
         chosen = make_task(task, tokenizer)
-        precision = recipe.precision if lora else "fp32"
-        model = load_base(base, quantisation, precision, chosen.model_class, is_sharded(recipe))
+        precision = steps.precision if lora else "fp32"
+        model = load_base(base, quantisation, precision, chosen.model_class, is_sharded(steps))
         if not lora:
             whole = merge(model, base["adapter"]) if base["adapter"] else model
-            model = unfreeze(whole, recipe.gradient_checkpointing)
+            model = unfreeze(whole, steps.gradient_checkpointing)
         elif base["adapter"]:
-            model = continue_lora(model, base["adapter"], lora["dropout"], recipe.gradient_checkpointing)
+            model = continue_lora(model, base["adapter"], lora["dropout"], steps.gradient_checkpointing)
         else:
-            model = add_lora(
-                model, lora, recipe.seed, recipe.gradient_checkpointing, chosen.lora_type, base.get("added")
-            )
-        outcome = fit(model, chosen, tokens, recipe, store)
+            model = add_lora(model, lora, steps.seed, steps.gradient_checkpointing, chosen.lora_type, base.get("added"))
+        outcome = fit(model, chosen, tokens, steps, store)
         weights = weights_to_write(model)
 
         def write(target: Path) -> None:

@@ -15,7 +15,7 @@ from kalam.files.atomic import atomic_write
 from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_json, write_jsonl
-from kalam.training.lease import lease
+from kalam.machine.lease import lease
 
 logger = logging.getLogger(__name__)
 

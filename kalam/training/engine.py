@@ -6,14 +6,14 @@ from typing import Any
 import torch
 
 from kalam.files.errors import InputError
+from kalam.machine.processes import Processes
+from kalam.models.precision import mixed_precision
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import TokenStream
 from kalam.training.plan import announce
-from kalam.training.precision import mixed_precision
 from kalam.training.probes import probe
-from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, is_sharded
 from kalam.training.task import Task, first_position

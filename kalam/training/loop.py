@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from kalam.files.errors import InputError
+from kalam.machine.processes import Processes
 from kalam.text.tokens import IGNORED
 from kalam.training.board import board
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
-from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, whole
 from kalam.training.state import Progress, Training

@@ -10,8 +10,8 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
-from kalam.training.launch import START_AGAIN
-from kalam.training.processes import Processes
+from kalam.machine.launch import START_AGAIN
+from kalam.machine.processes import Processes
 
 logger = logging.getLogger(__name__)
 

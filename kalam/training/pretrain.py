@@ -17,7 +17,7 @@ def pretrain(
     tokenizer: str | Path,
     task: dict[str, Any],
     architecture: dict[str, Any],
-    recipe: Recipe | None,
+    recipe: dict[str, Any] | None,
     seed: int,
     code: str,
     checkpoints: str | Path,
@@ -26,17 +26,18 @@ def pretrain(
     """Train every weight of a scratch model and leave it in `results`, in the hub's layout.
 
     `tokens` names the token streams `train` and `validation`; `tokenizer` is the folder of the
-    tokenizer they were made with; `task` has the name of a module of kalam.tasks and its settings.
-    The weights are the best ones on validation; without a recipe they are the random ones that
-    another training begins with.
+    tokenizer they were made with; `task` has the name of a module of kalam.tasks and its settings,
+    `recipe` the fields of a Recipe. The weights are the best ones on validation; without a recipe
+    they are the random ones that another training begins with.
     """
+    steps = recipe and Recipe(**recipe)
     identity = {
         "kind": "scratch",
         "task": task,
         "tokens": {split: digest_file(path) for split, path in tokens.items()},
         "tokenizer": digest_file(Path(tokenizer) / "tokenizer.json"),
         "architecture": architecture,
-        "recipe": recipe and recipe.identity(),
+        "recipe": steps and steps.identity(),
         "seed": seed,
         "code": code,
     }
@@ -52,13 +53,13 @@ def pretrain(
         trained_with = load_tokenizer(tokenizer)
         chosen = make_task(task, trained_with)
         model = initialise(architecture, trained_with, seed, chosen.model_class)
-        if not (recipe and is_sharded(recipe)):
+        if not (steps and is_sharded(steps)):
             model = model.to(device())
         outcome: dict[str, Any] = {"steps": 0}
-        if recipe:
-            if recipe.gradient_checkpointing:
+        if steps:
+            if steps.gradient_checkpointing:
                 model.activation_checkpointing_enable({"use_reentrant": False})
-            outcome = fit(model, chosen, tokens, recipe, store)
+            outcome = fit(model, chosen, tokens, steps, store)
         weights = weights_to_write(model)
 
         def write(target: Path) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.jsonl import write_json
+from kalam.machine.launch import is_main
 from kalam.training.handout import drop_checkpoints, file_digests, hand_out
-from kalam.training.launch import is_main
 
 if TYPE_CHECKING:
     from kalam.training.checkpoints import CheckpointFolder
@@ -38,8 +38,8 @@ def finished_or(
     if (final / "meta.json").exists():
         logger.info("finished before, as %s: handing it out without a step", fingerprint)
     else:
+        from kalam.machine.processes import Processes
         from kalam.training.checkpoints import CheckpointFolder
-        from kalam.training.processes import Processes
 
         logger.info("training %s", folder)
         processes = Processes()

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from kalam.machine.processes import Processes
+from kalam.models.precision import mixed_precision
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
-from kalam.training.precision import mixed_precision
-from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, part_like
 from kalam.training.task import Task

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from kalam.files.logs import log_to
-from kalam.training.launch import START_AGAIN, launch
+from kalam.machine.launch import START_AGAIN, launch
 
 
 def leave_name(folder: str) -> None:

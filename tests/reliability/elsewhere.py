@@ -19,7 +19,7 @@ from types import SimpleNamespace
 
 from rehearsal import train
 
-from kalam.training import lease as leases
+from kalam.machine import lease as leases
 from kalam.training.checkpoints import CheckpointFolder
 
 project, folder, signs, halt = (*sys.argv[1:], "")[:4]

@@ -73,7 +73,6 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def train(project: Path, folder: Path) -> None:
     """Make `llama` as the rule pretrain does."""
     from kalam.training.pretrain import pretrain
-    from kalam.training.recipe import Recipe
 
     results = project / "results/bangla/models/llama"
     identity = json.loads((results / "meta.json").read_text(encoding="utf-8"))["identity"]
@@ -83,7 +82,7 @@ def train(project: Path, folder: Path) -> None:
         tokenizer=results / "tokenizer",
         task=identity["task"],
         architecture=identity["architecture"],
-        recipe=Recipe(**recipe),
+        recipe=recipe,
         seed=identity["seed"],
         code=identity["code"],
         checkpoints=folder / "checkpoints",

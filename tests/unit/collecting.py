@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from kalam.corpus.sources import collect
+from kalam.corpus.collect import collect
 
 COMMON = {
     "register": "verse",

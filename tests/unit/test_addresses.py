@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalam.corpus.addresses import canonical_url, is_public, origin_of
+from kalam.web.addresses import canonical_url, is_public, origin_of
 
 
 @pytest.mark.parametrize(

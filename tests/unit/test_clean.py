@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalam.corpus.clean import clean, clean_file
-from kalam.corpus.filtering import write_filtered
+from kalam.data.filtering import write_filtered
 from kalam.files.digests import digest_text
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from scripted_server import Answer, Clock, Server, scripted
 
-from kalam.corpus.crawl import PATIENCE, Page, Refusal, crawl
-from kalam.corpus.fetch import Fetcher
-from kalam.corpus.links import links_of, may_follow
-from kalam.corpus.store import Store
 from kalam.files.errors import InputError
+from kalam.web.crawl import PATIENCE, Page, Refusal, crawl
+from kalam.web.fetcher import Fetcher
+from kalam.web.links import links_of, may_follow
+from kalam.web.store import Store
 
 SITE = "http://bangla.localhost"
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalam.corpus.deduplicate import deduplicate, merge_files
-from kalam.corpus.groups import Groups
 from kalam.corpus.shingles import LENGTH, exact_keys, jaccard, shingle_sets
+from kalam.data.groups import Groups
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 from kalam.text.normalisation import normalise
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from kalam.files.errors import InputError
-from kalam.training import devices
-from kalam.training.devices import require_devices, use_devices
+from kalam.machine import devices
+from kalam.machine.devices import require_devices, use_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = """
 import json, os, sys, time
-from kalam.training import devices
+from kalam.machine import devices
 devices.PAUSE = 0.05
 devices.use_devices(int(sys.argv[1]))
 began = time.time()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalam.corpus.encoding import decode
+from kalam.text.encoding import decode
 
 BANGLA = "<p>র‍্যাব আর বৃষ্টি পড়ে, তোমার নয়ন।</p>"
 ARABIC = "<p>قال الشاعر إن القلم أصدق من السيف وأبقى في صفحات الكتب القديمة.</p>"

@@ -6,13 +6,24 @@ import pytest
 from test_candidates import candidate
 from test_configuration import SCHEMA, small
 
-from kalam.configuration.convertible import adapter_objection, folder_objection, objection, require_convertible
 from kalam.configuration.project import exports_best, leads_to_export
 from kalam.configuration.resolve import resolve
 from kalam.evaluation.candidates import compare
+from kalam.export.convertible import (
+    adapter_objection,
+    folder_objection,
+    objection,
+    require_convertible,
+    require_exportable,
+)
 from kalam.files.errors import InputError
 
 EXPORTED = {"runs": ["adapt"]}
+
+
+def refuse(config):
+    """Whatever refuses a configuration before any job."""
+    require_exportable(resolve(config, SCHEMA)["projects"])
 
 
 def test_exports_have_their_defaults_and_nothing_is_exported_without(tmp_path):
@@ -50,7 +61,7 @@ def test_exports_have_their_defaults_and_nothing_is_exported_without(tmp_path):
 )
 def test_what_cannot_be_exported_is_refused(edits, message):
     with pytest.raises(InputError, match=f"config: projects.bangla.{message}"):
-        resolve(small(**edits), SCHEMA)
+        refuse(small(**edits))
 
 
 @pytest.mark.parametrize(
@@ -81,11 +92,11 @@ def test_an_adapter_beside_a_base_that_llama_cpp_takes_for_another_is_refused(se
     settings = {"model_type": "gemma3_text", **settings}
     assert (adapter_objection(settings) is not None) == refused
     edits = {"models__small__architecture": settings, "runs__adapt__base": "small"}
-    resolve(small(**edits, exports=EXPORTED), SCHEMA)
+    refuse(small(**edits, exports=EXPORTED))
     if refused:
         message = r"exports.adapter: found true, .*query_pre_attn_scalar 256; llama.cpp takes head_dim, 64"
         with pytest.raises(InputError, match=message):
-            resolve(small(**edits, exports={**EXPORTED, "adapter": True}), SCHEMA)
+            refuse(small(**edits, exports={**EXPORTED, "adapter": True}))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from kalam.export.card import card
 from kalam.export.chat import talk
-from kalam.export.page import draw, render
+from kalam.export.summary import draw, render
 from kalam.export.upload import upload
 from kalam.files.errors import InputError
 

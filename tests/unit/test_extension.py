@@ -14,8 +14,8 @@ from kalam.models.adapters import add_lora, load_adapted, load_base
 from kalam.models.bases import base_of_model
 from kalam.models.extension import enlarge, extend_model, tokens_per_byte
 from kalam.models.scratch import initialise, save
-from kalam.text.extension import extend
 from kalam.text.tokens import encode_documents, encode_plain, load_tokenizer, train_tokenizer
+from kalam.text.vocabulary import extend
 
 BANGLA = ["বৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।\nক্ষেতের ধারে র‍্যাব-এর গাড়ি দাঁড়িয়ে আছে।"] * 4
 TAMIL = ["மழை பெய்கிறது; க்ஷேமம் எல்லோருக்கும்.\nமழை பெய்தால் எல்லோருக்கும் மகிழ்ச்சி, மழை பெய்கிறது."] * 4
@@ -264,7 +264,7 @@ def test_an_adapter_trains_the_new_rows_and_carries_them(bangla_model, tmp_path,
     ("shape", "changes"), [("llama", {"tie_word_embeddings": False}), ("llama", {}), ("gemma3", {}), ("xglm", {})]
 )
 def test_rows_beside_the_frozen_give_what_peft_s_copy_of_the_matrix_gives(tiny, monkeypatch, shape, changes):
-    import kalam.models.rows
+    import kalam.models.token_rows
 
     def outcome():
         model = tiny(shape, **changes)
@@ -282,7 +282,7 @@ def test_rows_beside_the_frozen_give_what_peft_s_copy_of_the_matrix_gives(tiny, 
 
     logits, gradients = outcome()
     assert any("trainable_tokens_delta" in name for name in gradients)
-    monkeypatch.setattr(kalam.models.rows, "beside_the_frozen", lambda model: model)
+    monkeypatch.setattr(kalam.models.token_rows, "beside_the_frozen", lambda model: model)
     expected_logits, expected = outcome()
     assert torch.allclose(logits, expected_logits, atol=1e-6)
     assert gradients.keys() == expected.keys()
@@ -294,7 +294,7 @@ def test_rows_beside_the_frozen_give_what_peft_s_copy_of_the_matrix_gives(tiny, 
 def test_rows_apart_are_left_to_peft(tiny):
     from peft import LoraConfig, get_peft_model
 
-    from kalam.models.rows import TrainedRows, beside_the_frozen
+    from kalam.models.token_rows import TrainedRows, beside_the_frozen
 
     def kinds(ids):
         config = LoraConfig(target_modules="all-linear", trainable_token_indices={"embed_tokens": ids})

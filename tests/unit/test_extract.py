@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalam.corpus.extract import Article, NothingToKeep, extract
-from kalam.corpus.markup import mark_page, parse_page, plain_text
+from kalam.corpus.markup import mark_page, plain_text
+from kalam.web.parsing import parse_page
 
 STANZAS = [
     ["র‍্যাব এল ভোরের আগে নদীর ধারে,", "শাঁখ বাজে দূরে, বৃষ্টি পড়ে বারে বারে।", "বৃষ্টি পড়ে, পাতা নড়ে,"],

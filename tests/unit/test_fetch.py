@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from scripted_server import Answer, Clock, scripted
 
-from kalam.corpus.addresses import canonical_url
-from kalam.corpus.connections import FetchError
-from kalam.corpus.fetch import Fetcher
-from kalam.corpus.serving import _Handler
+from kalam.web.addresses import canonical_url
+from kalam.web.connections import FetchError
+from kalam.web.fetcher import Fetcher
+from kalam.web.serving import _Handler
 
 SITE = "http://bangla.localhost"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from kalam.files.errors import InputError
-from kalam.training import lease as leases
-from kalam.training.lease import lease
+from kalam.machine import lease as leases
+from kalam.machine.lease import lease
 
 HERE = os.uname().nodename
 HOLD = """
 import sys, time
 from pathlib import Path
-from kalam.training import lease as leases
+from kalam.machine import lease as leases
 leases.BEAT = 0.1
 with leases.lease(Path(sys.argv[1])):
     print("held", flush=True)

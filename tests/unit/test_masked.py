@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.evaluation import masked as evaluation
+from kalam.evaluation import hidden_tokens as evaluation
 from kalam.evaluation.fillings import fillings_page, gaps, guess
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl

@@ -9,8 +9,8 @@ import torch
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
 from kalam.models.adapters import load_base
+from kalam.models.download import fetch, local_files
 from kalam.models.scratch import initialise
-from kalam.models.sources import fetch, local_files
 from kalam.text.tokens import load_tokenizer
 
 OLD, NEW = "0" * 40, "1" * 40

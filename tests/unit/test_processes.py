@@ -26,11 +26,10 @@ CALL = """
 import json, logging, sys
 from importlib import import_module
 from kalam.files.logs import log_to
-from kalam.training.launch import launch
-from kalam.training.recipe import Recipe
+from kalam.machine.launch import launch
 module, function, tasks, log, arguments, recipe = json.loads(sys.argv[1])
 log_to(log)
-arguments["recipe"] = Recipe(**recipe)
+arguments["recipe"] = recipe
 launch(getattr(import_module(module), function), arguments, log, 1, tasks)
 """
 

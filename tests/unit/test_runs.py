@@ -12,7 +12,6 @@ from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl
 from kalam.training.handout import hand_out
-from kalam.training.recipe import Recipe
 from kalam.training.runs import finished_or
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,9 +106,8 @@ import json, sys
 from pathlib import Path
 from kalam.training.adapt import adapt
 from kalam.training.pretrain import pretrain
-from kalam.training.recipe import Recipe
 kind, arguments, recipe = json.loads(sys.argv[1])
-{"pretrain": pretrain, "adapt": adapt}[kind](**arguments, recipe=Recipe(**recipe))
+{"pretrain": pretrain, "adapt": adapt}[kind](**arguments, recipe=recipe)
 print([name for name in ("torch", "transformers", "peft", "accelerate") if name in sys.modules])
 """
 
@@ -148,7 +146,7 @@ def test_a_scratch_model_from_its_tokens_to_its_folder(tokenizer, tiny, shapes, 
         "checkpoints": str(tmp_path / "checkpoints"),
         "results": str(tmp_path / "here"),
     }
-    pretrain(**arguments, recipe=Recipe(**RECIPE))
+    pretrain(**arguments, recipe=RECIPE)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "here")
     assert model.config.model_type == "llama"
     assert not torch.equal(model.lm_head.weight, tiny(seed=RECIPE["seed"]).lm_head.weight)  # it has learnt
@@ -175,13 +173,13 @@ def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tok
         "checkpoints": str(tmp_path / "checkpoints"),
         "results": str(tmp_path / "here"),
     }
-    adapt(**arguments, recipe=Recipe(**RECIPE))
+    adapt(**arguments, recipe=RECIPE)
     other = {"checkpoints": str(tmp_path / "others"), "results": str(tmp_path / "there")}
     assert "torch" in elsewhere("adapt", arguments | other)
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert {"adapter/adapter_model.safetensors", "meta.json"} <= files(tmp_path / "here").keys()
     changed = arguments | {"results": str(tmp_path / "changed"), "lora": LORA | {"alpha": 16}}
-    adapt(**changed, recipe=Recipe(**RECIPE))
+    adapt(**changed, recipe=RECIPE)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     assert files(tmp_path / "changed") != files(tmp_path / "here")
 
@@ -198,7 +196,7 @@ def test_in_half_precision_a_run_learns_and_scores_as_in_full(model_folder, toke
     results = {}
     for precision in ("fp32", "bf16", "fp16"):
         folder = tmp_path / precision
-        recipe = Recipe(**RECIPE | {"steps": 8, "batch": 4, "micro_batch": 2}, precision=precision)
+        recipe = RECIPE | {"steps": 8, "batch": 4, "micro_batch": 2, "precision": precision}
         adapt(
             base,
             tokens,

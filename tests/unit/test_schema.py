@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from kalam.configuration.page import page
+from kalam.configuration.documentation import page
 from kalam.configuration.resolve import dereference, load_schema, resolve
 from kalam.training.recipe import Recipe
 

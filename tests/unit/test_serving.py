@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kalam.corpus.connections import FetchError
-from kalam.corpus.fetch import Fetcher
-from kalam.corpus.serving import serve_folder
+from kalam.web.connections import FetchError
+from kalam.web.fetcher import Fetcher
+from kalam.web.serving import serve_folder
 
 SITE = "http://bangla.localhost"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from collecting import POEM, SITE, gather, html, outputs, write
 
-from kalam.corpus.sources import collect, write_collected
+from kalam.corpus.collect import collect, write_collected
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from collecting import FILES, HUB, POEM, SITE, gather, html, outputs, write
 
-from kalam.corpus.inputs import source_inputs
-from kalam.corpus.sources import write_collected
+from kalam.corpus.collect import write_collected
+from kalam.data.inputs import source_inputs
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl
 
@@ -210,7 +210,7 @@ def test_the_files_of_a_source_are_known_without_reading_them(tmp_path):
 
 def test_asking_for_the_files_of_a_source_loads_nothing_heavy():
     heavy = {"trafilatura", "lxml", "urllib3", "datasets", "protego", "charset_normalizer"}
-    for module in ("kalam.corpus.inputs", "kalam.corpus.sources"):
+    for module in ("kalam.data.inputs", "kalam.corpus.collect"):
         code = f"import {module}, sys; print(*sorted({heavy} & set(sys.modules)))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalam.corpus.split import SPLITS, split, split_files
 from kalam.corpus.statistics import statistics, write_statistics
+from kalam.data.split import SPLITS, split, split_files
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl, write_jsonl
 from kalam.files.tables import read_tsv

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-if any(part.endswith((".pretrain.py", "kalam.training.launch")) for part in sys.orig_argv):
+if any(part.endswith((".pretrain.py", "kalam.machine.launch")) for part in sys.orig_argv):
     replace = os.replace
 
     def halting(source, target):

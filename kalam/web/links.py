@@ -1,12 +1,12 @@
 """The links of a page that a crawler may follow."""
 
-from kalam.corpus.addresses import canonical_url
-from kalam.corpus.encoding import decode
+from kalam.text.encoding import decode
+from kalam.web.addresses import canonical_url
 
 
 def links_of(body: bytes, content_type: str, url: str) -> list[str]:
     """The URLs a page links to, in its order, each once; none behind `nofollow`, on the link or the page."""
-    from kalam.corpus.markup import parse_page
+    from kalam.web.parsing import parse_page
 
     try:
         tree = parse_page(decode(body, content_type))

@@ -1,8 +1,10 @@
 """Which architectures become GGUF: those of llama.cpp's converter that were tried here, from training to the gate."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kalam.configuration.project import BEST, CAUSAL, LOWEST, candidates, exported_runs, root
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
 
@@ -70,3 +72,33 @@ def require_convertible(folder: str | Path) -> None:
     """Raise InputError where the model in a folder cannot be exported."""
     if reason := folder_objection(folder):
         raise InputError(f"{folder}: cannot be exported: {reason}")
+
+
+def require_exportable(projects: dict[str, dict[str, Any]]) -> None:
+    """Raise InputError where a project of the configuration exports what cannot be."""
+    for name, project in projects.items():
+        for message in export_contradictions(project):
+            raise InputError(f"config: projects.{name}.{message}")
+
+
+def export_contradictions(project: dict[str, Any]) -> Iterator[str]:
+    """Runs that cannot be exported, as `key: what was found; what is allowed`."""
+    causal = [name for name, run in project["runs"].items() if run["task"] == CAUSAL]
+    for name in exported_runs(project):
+        if name not in causal:
+            yield f"exports.runs: found {name}, which is no causal run; allowed are {', '.join(causal) or 'none'}"
+            continue
+        if project["exports"]["adapter"] and project["runs"][name]["tuning"] == "full":
+            yield f"exports.adapter: found true, while {name} trains every weight; allowed is false"
+        base = root(project["runs"], name)
+        choice = project["candidates"]["choice"]
+        names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
+        models = {model: project["models"][model] for model in names}
+        reasons = {m: objection(architecture(section), section["kind"] == "scratch") for m, section in models.items()}
+        if all(reasons.values()):
+            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+            yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"
+        reasons = {m: adapter_objection(architecture(section)) for m, section in models.items()}
+        if project["exports"]["adapter"] and all(reasons.values()):
+            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+            yield f"exports.adapter: found true, while the base would be another ({found}); allowed is false"

@@ -1,6 +1,6 @@
 """A model folder as any stranger reads it: the plain Auto classes, in a fresh process.
 
-python -m kalam.export.stranger FOLDER, asked and answered as kalam.export.reading says.
+python -m kalam.export.auto_reader FOLDER, asked and answered as kalam.export.reading says.
 """
 
 import sys

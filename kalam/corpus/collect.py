@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kalam.corpus.filtering import write_filtered
+from kalam.corpus.items import Found, Source
 from kalam.corpus.readers import READERS
-from kalam.corpus.rows import Found, Source
-from kalam.corpus.store import Store
+from kalam.data.filtering import write_filtered
 from kalam.files.digests import digest_value
 from kalam.files.errors import InputError
+from kalam.web.store import Store
 
 
 def write_collected(

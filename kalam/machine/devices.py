@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from kalam.files.errors import InputError
-from kalam.training.nodes import job
+from kalam.machine.nodes import job
 
 logger = logging.getLogger(__name__)
 

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from kalam.configuration.convertible import adapter_objection, architecture, objection
 from kalam.configuration.project import (
     BEST,
     CAUSAL,
     LOWEST,
     MASKED,
     candidates,
-    exported_runs,
     registers,
-    root,
     runs_before,
 )
 
@@ -28,7 +25,6 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     yield from _registers(project)
     yield from _bases(project)
     yield from _numbers(project)
-    yield from _exports(project)
 
 
 def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -154,26 +150,3 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
     shares = [share for share in (splits["validation"], splits["test"]) if share < 1]
     if sum(shares) >= 1:
         yield f"splits: validation and test take {sum(shares):g} of each register; allowed is less than 1"
-
-
-def _exports(project: dict[str, Any]) -> Iterator[str]:
-    """Runs that cannot be exported."""
-    causal = [name for name, run in project["runs"].items() if run["task"] == CAUSAL]
-    for name in exported_runs(project):
-        if name not in causal:
-            yield f"exports.runs: found {name}, which is no causal run; allowed are {', '.join(causal) or 'none'}"
-            continue
-        if project["exports"]["adapter"] and project["runs"][name]["tuning"] == "full":
-            yield f"exports.adapter: found true, while {name} trains every weight; allowed is false"
-        base = root(project["runs"], name)
-        choice = project["candidates"]["choice"]
-        names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
-        models = {model: project["models"][model] for model in names}
-        reasons = {m: objection(architecture(section), section["kind"] == "scratch") for m, section in models.items()}
-        if all(reasons.values()):
-            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
-            yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"
-        reasons = {m: adapter_objection(architecture(section)) for m, section in models.items()}
-        if project["exports"]["adapter"] and all(reasons.values()):
-            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
-            yield f"exports.adapter: found true, while the base would be another ({found}); allowed is false"

@@ -1,6 +1,6 @@
 """The documentation of every setting, made from the schema alone.
 
-python -m kalam.configuration.page config/schema.yaml > config/README.md
+python -m kalam.configuration.documentation config/schema.yaml > config/README.md
 """
 
 import sys

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kalam.corpus.addresses import canonical_url, origin_of
-from kalam.corpus.connections import FetchError
-from kalam.corpus.fetch import Fetcher
-from kalam.corpus.links import links_of, may_follow
-from kalam.corpus.sitemaps import is_sitemap, sitemap_urls
-from kalam.corpus.store import Record, Store
 from kalam.files.errors import InputError
+from kalam.web.addresses import canonical_url, origin_of
+from kalam.web.connections import FetchError
+from kalam.web.fetcher import Fetcher
+from kalam.web.links import links_of, may_follow
+from kalam.web.sitemaps import is_sitemap, sitemap_urls
+from kalam.web.store import Record, Store
 
 log = logging.getLogger(__name__)
 

@@ -7,16 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kalam.files.logs import log_to
-from kalam.training.nodes import as_a_task, job, on_the_nodes
-from kalam.training.recipe import Recipe
-from kalam.training.threads import use_threads
+from kalam.machine.nodes import as_a_task, job, on_the_nodes
+from kalam.machine.threads import use_threads
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +32,8 @@ def is_main() -> bool:
 def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, threads: int, tasks: int = 1) -> None:
     """Call `train`, a function of a module of this package, in so many processes at once.
 
-    They run on the nodes of the SLURM job this is, else on this machine. `arguments` are JSON, but
-    for a Recipe. Raises SystemExit with the status of the process that failed.
+    They run on the nodes of the SLURM job this is, else on this machine. `arguments` are JSON.
+    Raises SystemExit with the status of the process that failed.
     """
     threads = threads if job() else max(1, threads // tasks)  # SLURM gives each task that many
     use_threads(threads)
@@ -43,7 +41,7 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, thre
         train(**arguments)
         return
     call = {"module": train.__module__, "function": train.__name__, "arguments": arguments, "log": log}
-    command = ["-m", __name__, json.dumps(call, default=asdict)]
+    command = ["-m", __name__, json.dumps(call)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     start = partial(on_the_nodes, threads=threads) if job() else on_this_machine
     for _ in range(MOST_STARTS):
@@ -85,14 +83,11 @@ def on_this_machine(command: list[str], tasks: int) -> int:
 def take_part(call: dict[str, Any]) -> None:
     """What each of several processes does: its part of `call`, as `launch` wrote it."""
     end_with_the_launcher()
-    from kalam.training.processes import parting
+    from kalam.machine.processes import parting
 
-    arguments = call["arguments"]
-    if arguments.get("recipe"):
-        arguments["recipe"] = Recipe(**arguments["recipe"])
     with as_a_task(), parting():
         log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
-        getattr(import_module(call["module"]), call["function"])(**arguments)
+        getattr(import_module(call["module"]), call["function"])(**call["arguments"])
 
 
 def end_with_the_launcher() -> None:

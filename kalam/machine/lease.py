@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kalam.files.errors import InputError
-from kalam.training.nodes import has_ended, job
+from kalam.machine.nodes import has_ended, job
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Iterator
 
-from kalam.corpus.addresses import canonical_url, origin_of
-from kalam.corpus.connections import FetchError
-from kalam.corpus.fetch import MAX_BYTES, Fetcher
+from kalam.web.addresses import canonical_url, origin_of
+from kalam.web.connections import FetchError
+from kalam.web.fetcher import MAX_BYTES, Fetcher
 
 MAX_SITEMAPS = 1000
 

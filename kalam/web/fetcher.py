@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kalam.corpus.addresses import Origin, canonical_url, origin_of, resolve
-from kalam.corpus.connections import Connections, FetchError
+from kalam.web.addresses import Origin, canonical_url, origin_of, resolve
+from kalam.web.connections import Connections, FetchError
 
 if TYPE_CHECKING:
     from protego import Protego

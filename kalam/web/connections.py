@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from kalam.corpus.addresses import DEFAULT_PORTS, Origin, is_public, origin_of, resolve
+from kalam.web.addresses import DEFAULT_PORTS, Origin, is_public, origin_of, resolve
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool

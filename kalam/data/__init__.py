@@ -1,0 +1,1 @@
+"""Rows of any kind: chosen, filtered, grouped, split and counted."""

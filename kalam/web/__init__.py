@@ -1,0 +1,1 @@
+"""Web sites: a polite crawler, and a folder served as one."""
