@@ -10,15 +10,39 @@ if "projects" not in config:
 
 
 include: "rules/common.smk"
-include: "rules/corpus.smk"
+include: "rules/text.smk"
 include: "rules/models.smk"
 include: "rules/train.smk"
-include: "rules/evaluate.smk"
-include: "rules/masked.smk"
+
+
+for task in tasks():
+
+    include: f"rules/{task}.smk"
+
+
+include: "rules/report.smk"
 include: "rules/export.smk"
 
 
+def every_file(wildcards):
+    """Every file of every project that nothing else is made from."""
+    files = []
+    for name, project in config["projects"].items():
+        files += [
+            f"results/{name}/data/{dataset}/statistics.tsv"
+            for dataset in project["datasets"]
+        ]
+        if candidates(project):
+            files.append(f"results/{name}/candidates.tsv")
+        if project["runs"]:
+            files.append(f"results/{name}/ppl.txt")
+        if exported_runs(project):
+            files.append(f"results/{name}/exports.txt")
+    return files
+
+
 rule all:
+    """Every file of every project of the configuration."""
     default_target: True
     input:
         every_file,

@@ -21,13 +21,15 @@ from benchmarks.loop_and_trainer import LORA
 from benchmarks.packing import pieces
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
-from kalam.models.adapters import add_lora, load_base
-from kalam.models.precision import mixed_precision
+from kalam.machine.devices import device_name
+from kalam.models.adapters import add_lora
+from kalam.models.loading import load_base
+from kalam.models.precision import settled
 from kalam.tasks import causal
 from kalam.text.tokens import IGNORED
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
-from kalam.training.memory import MicroBatch, device_name
+from kalam.training.memory import MicroBatch
 from kalam.training.packing import PackedWindows, TokenStream
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
@@ -112,9 +114,9 @@ def kalam(model, kind: str, examples, batch: int, micro: MicroBatch, steps: int,
         learning_rate=RATE,
         batch=batch,
         micro_batch=micro.size,
-        evaluate_every=NEVER,  # before the first step and behind the last one, outside of what is timed
+        evaluate_every=NEVER,  # before the first step and after the last one, outside of what is timed
         save_every=NEVER,
-    )
+    ).settled()
     store, few = Timed(folder), [padded([[1, 2, 3, 4]])]
     if kind == "packed":
         few = PackedWindows(TokenStream.of([[1, 2, 3, 4]]), 4)
@@ -151,8 +153,8 @@ def trainer(model, kind: str, examples, batch: int, micro: MicroBatch, steps: in
         save_strategy="no",
         remove_unused_columns=False,
         disable_tqdm=True,
-        bf16=mixed_precision("auto") == "bf16",
-        fp16=mixed_precision("auto") == "fp16",
+        bf16=settled("auto") == "bf16",
+        fp16=settled("auto") == "fp16",
         use_cpu=not torch.cuda.is_available(),
     )
     Trainer(model=model, args=arguments, train_dataset=some, data_collator=collate, callbacks=[Note()]).train()
@@ -233,7 +235,7 @@ def make_base(case: dict[str, Any]) -> dict[str, Any]:
         "parameters": model.num_parameters(),
         "device": device_name(),
         "device_gb": total,
-        "arithmetic": {"no": "fp32"}.get(mixed_precision("auto"), mixed_precision("auto")),
+        "arithmetic": settled("auto"),
     }
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from benchmarks.workflow import ROOT, machine, write_result
-from kalam.models.adapters import add_lora, load_base
+from kalam.models.adapters import add_lora
+from kalam.models.attention import block_mask
+from kalam.models.loading import load_base
 from kalam.models.scratch import initialise, save
 from kalam.tasks.causal import Task
 from kalam.text.tokens import load_tokenizer, train_tokenizer
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
-from kalam.training.packing import PackedWindows, TokenStream, block_mask
+from kalam.training.packing import PackedWindows, TokenStream
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
 from kalam.training.task import stack
@@ -55,7 +57,7 @@ def ours(base: Path, windows: PackedWindows, folder: Path) -> float:
         evaluate_every=STEPS,
         save_every=10 * STEPS,
         gradient_checkpointing=False,
-    )
+    ).settled()
     model = add_lora(load_base({"folder": base}, "nf4"), LORA, 0, False)
     one = PackedWindows(TokenStream(windows.tokens[: CONTEXT + 1], np.array([0])), CONTEXT)
     started = time.monotonic()

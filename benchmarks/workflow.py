@@ -51,8 +51,8 @@ def figures(folder: Path, project: str, metric: str = "bits_per_byte") -> dict[s
     for row in metrics(folder, project):
         if row["metric"].startswith(metric) and row["split"] == "test":
             minus = row["metric"].removeprefix(metric).replace("_minus_", " - ")
-            name = row["model"] + (f" ({row['run']})" if row["run"] else "") + minus
-            found.setdefault(name, {})[row["register"]] = round(float(row["value"]), 4)
+            name = f"{row['run']}: {row['role']} {row['system']}{minus}"
+            found.setdefault(name, {})[row["part"]] = round(float(row["value"]), 4)
     return found
 
 

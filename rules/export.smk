@@ -1,7 +1,9 @@
 # Exports: runs as merged models and as GGUF, each verified beside what it was made from.
-# requires: results/{project}/splits/, .../runs/{run}/{meta,base}.json, .../metrics.tsv for the card
+# requires: results/{project}/data/{dataset}/, .../runs/{run}/{meta,base}.json and metrics.tsv for the card
 # provides: results/{project}/exports.txt, .../exports/{run}/meta.json, .../exports/{run}.{quant}.{gguf,json},
 #           results/.tools/{llama.cpp}/manifest.json
+
+from kalam.configuration.project import export_kinds
 
 LLAMA_CPP = {
     "package": "llama_cpp_python",
@@ -11,8 +13,58 @@ LLAMA_CPP = {
 TOOLS = f"results/.tools/llama.cpp-{LLAMA_CPP['version']}/manifest.json"
 
 
+EXPORTED_RUNS = within("exports", exported_runs)
+
+
+def export_settings(*keys):
+    """An input function: some settings of the project's exports."""
+
+    def settings(wildcards):
+        exports = config["projects"][wildcards.project]["exports"]
+        return {key: exports[key] for key in keys}
+
+    return settings
+
+
+def importance_matrix(wildcards):
+    """The importance matrix, for the types that use one."""
+    file = f"results/{wildcards.project}/exports/{wildcards.run}.imatrix.gguf"
+    return [file] if "_k" in wildcards.quant else []
+
+
+def exported_files(pattern):
+    """An input function: a file of the exports for every run, and kind, of a project."""
+
+    def files(wildcards):
+        project = config["projects"][wildcards.project]
+        names = expand(pattern, run=exported_runs(project), kind=export_kinds(project))
+        return [f"results/{wildcards.project}/exports/{name}" for name in names]
+
+    return files
+
+
+def projector_files(wildcards):
+    """The vision parts of a project's exports, where it has such."""
+    wanted = config["projects"][wildcards.project]["exports"]["projector"]
+    return exported_files("{run}.projector.gguf")(wildcards) if wanted else []
+
+
+def run_statistics(wildcards):
+    """How much text each source gives to each split of a run's dataset."""
+    dataset = section("runs", wildcards)["dataset"]
+    return f"results/{wildcards.project}/data/{dataset}/statistics.tsv"
+
+
+def gguf_files(wildcards):
+    """Every verified GGUF of a run."""
+    kinds = export_kinds(config["projects"][wildcards.project])
+    pattern = "results/{project}/exports/{run}.{kind}.gguf"
+    return expand(pattern, kind=kinds, project=wildcards.project, run=wildcards.run)
+
+
 # The only rule about exports that needs the network, so it stays where the workflow was started.
 rule llama_cpp:
+    """Fetch llama.cpp at its release and build it, once for all projects."""
     output:
         TOOLS,
     log:
@@ -33,81 +85,84 @@ rule llama_cpp:
 
 
 rule merge_run:
+    """Merge an adapter into its base, and prove the merged model equal to the two."""
     input:
         run="results/{project}/runs/{run}/meta.json",
+        weights=run_weights,
         base="results/{project}/runs/{run}/base.json",
-        test="results/{project}/splits/test.jsonl",
+        test=rows("runs", "test"),
     output:
-        "results/{project}/exports/{run}/meta.json",
+        meta="results/{project}/exports/{run}/meta.json",
+        weights="results/{project}/exports/{run}/model.safetensors",
     log:
         "logs/{project}/merge_run/{run}.log",
     benchmark:
         "logs/{project}/merge_run/{run}.benchmark.jsonl"
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
-        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
-        quantisation=lookup(
-            within=config, dpath="projects/{project}/runs/{run}/quantisation"
-        ),
-        precision=lookup(
-            within=config, dpath="projects/{project}/runs/{run}/training/precision"
-        ),
+        parts=setting("runs/{run}/parts"),
+        quantisation=setting("runs/{run}/quantisation"),
+        precision=setting("runs/{run}/training/precision"),
         evaluation=window_settings,
         exports=export_settings("dtype", "tokens", "bounds"),
         code=code("merge_run.py", "kalam.export.auto_reader"),
     message:
-        "Merging {wildcards.run}"
+        "{wildcards.project}: merging {wildcards.run}"
     script:
         "../scripts/merge_run.py"
 
 
 rule card:
+    """Write the model card of an export."""
     input:
         merged="results/{project}/exports/{run}/meta.json",
-        metrics="results/{project}/metrics.tsv",
-        statistics="results/{project}/corpus/statistics.tsv",
+        metrics="results/{project}/runs/{run}/metrics.tsv",
+        statistics=run_statistics,
     output:
         "results/{project}/exports/{run}/README.md",
     log:
         "logs/{project}/card/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     localrule: True
     conda:
         "../envs/corpus.yaml"
     params:
-        project=lookup(within=config, dpath="projects/{project}"),
+        project=lambda wildcards: config["projects"][wildcards.project],
         code=code("card.py"),
     message:
-        "Writing the card of {wildcards.run}"
+        "{wildcards.project}: writing the card of {wildcards.run}"
     script:
         "../scripts/card.py"
 
 
 rule convert:
+    """Write a merged model as GGUF in fp32."""
     input:
         tools=TOOLS,
         merged="results/{project}/exports/{run}/meta.json",
+        weights="results/{project}/exports/{run}/model.safetensors",
     output:
         "results/{project}/exports/{run}.f32.gguf",
     log:
         "logs/{project}/convert/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
         code=code("convert.py", "kalam.export.converter"),
     message:
-        "Converting {wildcards.run}"
+        "{wildcards.project}: converting {wildcards.run}"
     script:
         "../scripts/convert.py"
 
 
 rule convert_projector:
+    """Write the vision part of a merged model as a GGUF of its own."""
     input:
         tools=TOOLS,
         merged="results/{project}/exports/{run}/meta.json",
@@ -116,41 +171,43 @@ rule convert_projector:
     log:
         "logs/{project}/convert_projector/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
         code=code("convert_projector.py", "kalam.export.converter"),
     message:
-        "Converting what {wildcards.run} sees with"
+        "{wildcards.project}: converting what {wildcards.run} sees with"
     script:
         "../scripts/convert_projector.py"
 
 
 rule importance:
+    """Measure on training text which weights of a model matter, for quantisation."""
     input:
         tools=TOOLS,
         model="results/{project}/exports/{run}.f32.gguf",
-        train="results/{project}/splits/train.jsonl",
+        train=rows("runs", "train"),
     output:
         "results/{project}/exports/{run}.imatrix.gguf",
     log:
         "logs/{project}/importance/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
-        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
-        chunks=lookup(within=config, dpath="projects/{project}/exports/chunks"),
+        parts=setting("runs/{run}/parts"),
+        chunks=setting("exports/chunks"),
         code=code("importance.py"),
     message:
-        "Weighing what of {wildcards.run} is used"
+        "{wildcards.project}: weighing what of {wildcards.run} is used"
     script:
         "../scripts/importance.py"
 
 
 rule quantise:
+    """Write a GGUF in another type."""
     input:
         tools=TOOLS,
         model="results/{project}/exports/{run}.f32.gguf",
@@ -160,48 +217,51 @@ rule quantise:
     log:
         "logs/{project}/quantise/{run}.{quant}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
         quant="bf16|f16|q8_0|q[3456]_k(_m)?",
     conda:
         "../envs/export.yaml"
     params:
         code=code("quantise.py"),
     message:
-        "Quantising {wildcards.run} to {wildcards.quant}"
+        "{wildcards.project}: quantising {wildcards.run} to {wildcards.quant}"
     script:
         "../scripts/quantise.py"
 
 
 rule verify:
+    """Prove a GGUF equal, within bounds, to the model that it was made from."""
     input:
         tools=TOOLS,
         merged="results/{project}/exports/{run}/meta.json",
         gguf="results/{project}/exports/{run}.{quant}.gguf",
-        test="results/{project}/splits/test.jsonl",
+        test=rows("runs", "test"),
     output:
         "results/{project}/exports/{run}.{quant}.json",
     log:
         "logs/{project}/verify/{run}.{quant}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
         quant="f32|bf16|f16|q8_0|q[3456]_k(_m)?",
     conda:
         "../envs/export.yaml"
     params:
-        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
+        parts=setting("runs/{run}/parts"),
         evaluation=window_settings,
         exports=export_settings("tokens", "bounds"),
         code=code("verify.py", "kalam.export.llamacpp"),
     message:
-        "Verifying {wildcards.run} in {wildcards.quant}"
+        "{wildcards.project}: verifying {wildcards.run} in {wildcards.quant}"
     script:
         "../scripts/verify.py"
 
 
 rule convert_adapter:
+    """Write the adapter of a run, and its base, as GGUF."""
     input:
         tools=TOOLS,
         run="results/{project}/runs/{run}/meta.json",
+        weights=run_weights,
         base="results/{project}/runs/{run}/base.json",
     output:
         adapter="results/{project}/exports/{run}.adapter.gguf",
@@ -209,69 +269,81 @@ rule convert_adapter:
     log:
         "logs/{project}/convert_adapter/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
         code=code("convert_adapter.py", "kalam.export.converter"),
     message:
-        "Converting the adapter of {wildcards.run} and its base"
+        "{wildcards.project}: converting the adapter of {wildcards.run} and its base"
     script:
         "../scripts/convert_adapter.py"
 
 
 rule verify_adapter:
+    """Prove an adapter's GGUF beside its base equal to the two in transformers."""
     input:
         tools=TOOLS,
         run="results/{project}/runs/{run}/meta.json",
+        weights=run_weights,
         base="results/{project}/runs/{run}/base.json",
         gguf="results/{project}/exports/{run}.adapter.gguf",
         whole="results/{project}/exports/{run}.base.f32.gguf",
-        test="results/{project}/splits/test.jsonl",
+        test=rows("runs", "test"),
     output:
         "results/{project}/exports/{run}.adapter.json",
     log:
         "logs/{project}/verify/{run}.adapter.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     conda:
         "../envs/export.yaml"
     params:
-        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
+        parts=setting("runs/{run}/parts"),
         evaluation=window_settings,
         exports=export_settings("tokens", "bounds"),
         code=code("verify_adapter.py", "kalam.export.llamacpp"),
     message:
-        "Verifying the adapter of {wildcards.run}"
+        "{wildcards.project}: verifying the adapter of {wildcards.run}"
     script:
         "../scripts/verify_adapter.py"
 
 
 rule exports:
+    """Say what the exports of a project are worth."""
     input:
         merged=exported_files("{run}/meta.json"),
         cards=exported_files("{run}/README.md"),
         verifications=exported_files("{run}.{kind}.json"),
         projectors=projector_files,
     output:
-        text="results/{project}/exports.txt",
-        svg="results/{project}/exports.svg",
+        text=report(
+            "results/{project}/exports.txt",
+            caption="captions/exports.rst",
+            category="{project}",
+            labels={"what": "exports"},
+        ),
+        svg=report(
+            "results/{project}/exports.svg",
+            caption="captions/exports.rst",
+            category="{project}",
+            labels={"what": "exports, size and divergence"},
+        ),
     log:
         "logs/{project}/exports.log",
     localrule: True
     conda:
         "../envs/corpus.yaml"
     params:
-        runs=lambda wildcards: exported_runs(config["projects"][wildcards.project]),
         code=code("exports.py"),
     message:
-        "Writing exports.txt"
+        "{wildcards.project}: writing exports.txt"
     script:
         "../scripts/exports.py"
 
 
-# Asked for by its name only.
 rule upload:
+    """Send an export to the hub; asked for by its name only."""
     input:
         merged="results/{project}/exports/{run}/meta.json",
         card="results/{project}/exports/{run}/README.md",
@@ -282,14 +354,14 @@ rule upload:
     log:
         "logs/{project}/upload/{run}.log",
     wildcard_constraints:
-        run=runs_exported(),
+        run=EXPORTED_RUNS,
     localrule: True
     conda:
         "../envs/export.yaml"
     params:
-        repository=lookup(within=config, dpath="projects/{project}/exports/repository"),
+        repository=setting("exports/repository"),
         code=code("upload.py"),
     message:
-        "Sending {wildcards.run} to the hub"
+        "{wildcards.project}: sending {wildcards.run} to the hub"
     script:
         "../scripts/upload.py"

@@ -1,11 +1,34 @@
-# Base models: fetched from a hub, linked from a folder, made here, or extended; and the choice among them.
-# requires: results/{project}/splits/
-# provides: results/{project}/models/{model}/meta.json, .../models/{model}/scores/, .../models/best.json,
-#           results/{project}/candidates.tsv
+# Base models: fetched from a hub, linked from a folder, made here, or extended.
+# requires: results/{project}/data/{dataset}/
+# provides: results/{project}/models/{model}/meta.json, with the model in the hub's layout beside it
+
+from kalam.models.download import local_files
+
+
+def of_kind(*kinds):
+    """A wildcard constraint: the models that come about in one of these ways."""
+    return within(
+        "models",
+        lambda project: [
+            name for name, m in project["models"].items() if m["kind"] in kinds
+        ],
+    )
+
+
+def model_files(wildcards):
+    """The files a model is linked from, where they lie in a local folder."""
+    return local_files(section("models", wildcards))
+
+
+def extended_base(wildcards):
+    """The model whose vocabulary a model extends."""
+    base = section("models", wildcards)["base"]
+    return f"results/{wildcards.project}/models/{base}/meta.json"
 
 
 # The only rule about models that needs the network, so it stays where the workflow was started.
 rule fetch_model:
+    """Bring a model from a hub, at its pinned revision, or link a local folder."""
     input:
         model_files,
     output:
@@ -13,23 +36,25 @@ rule fetch_model:
     log:
         "logs/{project}/fetch_model/{model}.log",
     wildcard_constraints:
-        model=models_of_kind("hub", "local"),
+        model=of_kind("hub", "local"),
     localrule: True
     conda:
         "../envs/train.yaml"
     params:
-        model=lookup(within=config, dpath="projects/{project}/models/{model}"),
+        model=setting("models/{model}"),
+        head=head("models"),
         code=code("fetch_model.py"),
     message:
-        "Fetching {wildcards.model}"
+        "{wildcards.project}: fetching {wildcards.model}"
     script:
         "../scripts/fetch_model.py"
 
 
 rule tokenise_model:
+    """Train the tokenizer of a model made here, and write its rows as tokens."""
     input:
-        train="results/{project}/splits/train.jsonl",
-        validation="results/{project}/splits/validation.jsonl",
+        train=rows("models", "train"),
+        validation=rows("models", "validation"),
     output:
         train="results/{project}/models/{model}/tokens/train.safetensors",
         validation="results/{project}/models/{model}/tokens/validation.safetensors",
@@ -37,38 +62,36 @@ rule tokenise_model:
     log:
         "logs/{project}/tokenise_model/{model}.log",
     wildcard_constraints:
-        model=models_of_kind("scratch"),
+        model=of_kind("scratch"),
     conda:
         "../envs/train.yaml"
     params:
-        tokenizer=lookup(
-            within=config, dpath="projects/{project}/models/{model}/tokenizer"
-        ),
-        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
-        registers=lookup(
-            within=config, dpath="projects/{project}/models/{model}/registers"
-        ),
-        code=code_of_task("tokenise_model.py", "models", "model"),
+        tokenizer=setting("models/{model}/tokenizer"),
+        task=setting("models/{model}/task"),
+        parts=setting("models/{model}/parts"),
+        code=code_of_task("tokenise_model.py", "models"),
     message:
-        "Training the tokenizer of {wildcards.model}"
+        "{wildcards.project}: training the tokenizer of {wildcards.model}"
     script:
         "../scripts/tokenise_model.py"
 
 
 rule pretrain:
+    """Make a model from an architecture: random weights, trained where its section says so."""
     input:
         train="results/{project}/models/{model}/tokens/train.safetensors",
         validation="results/{project}/models/{model}/tokens/validation.safetensors",
         tokenizer="results/{project}/models/{model}/tokenizer/tokenizer.json",
     output:
         meta="results/{project}/models/{model}/meta.json",
+        weights="results/{project}/models/{model}/model.safetensors",
         history="results/{project}/models/{model}/history.jsonl",
     log:
         "logs/{project}/pretrain/{model}.log",
     benchmark:
         "logs/{project}/pretrain/{model}.benchmark.jsonl"
     wildcard_constraints:
-        model=models_of_kind("scratch"),
+        model=of_kind("scratch"),
     conda:
         "../envs/train.yaml"
     resources:
@@ -76,101 +99,39 @@ rule pretrain:
         tasks=1,
     params:
         checkpoints="checkpoints/{project}/{model}",
-        task=task_settings("models", "model"),
-        architecture=lookup(
-            within=config, dpath="projects/{project}/models/{model}/architecture"
-        ),
-        training=lookup(
-            within=config, dpath="projects/{project}/models/{model}/training"
-        ),
+        task=task_settings("models"),
+        architecture=setting("models/{model}/architecture"),
+        training=setting("models/{model}/training"),
         seed=config["seed"],
-        code=code_of_task("pretrain.py", "models", "model"),
+        code=code_of_task("pretrain.py", "models"),
     message:
-        "Pretraining {wildcards.model}"
+        "{wildcards.project}: pretraining {wildcards.model}"
     script:
         "../scripts/pretrain.py"
 
 
 rule extend_model:
+    """Give a model more pieces in its vocabulary, for a script that its tokenizer cuts into crumbs."""
     input:
         base=extended_base,
-        train="results/{project}/splits/train.jsonl",
-        validation="results/{project}/splits/validation.jsonl",
+        train=rows("models", "train"),
+        validation=rows("models", "validation"),
     output:
         meta="results/{project}/models/{model}/meta.json",
+        weights="results/{project}/models/{model}/model.safetensors",
         tokens="results/{project}/models/{model}/tokens_per_byte.tsv",
     log:
         "logs/{project}/extend_model/{model}.log",
     wildcard_constraints:
-        model=models_of_kind("extended"),
+        model=of_kind("extended"),
     conda:
         "../envs/train.yaml"
     params:
-        pieces=lookup(within=config, dpath="projects/{project}/models/{model}/pieces"),
-        task=lookup(within=config, dpath="projects/{project}/models/{model}/task"),
-        registers=lookup(
-            within=config, dpath="projects/{project}/models/{model}/registers"
-        ),
-        code=code_of_task("extend_model.py", "models", "model"),
+        pieces=setting("models/{model}/pieces"),
+        head=head("models"),
+        parts=setting("models/{model}/parts"),
+        code=code("extend_model.py"),
     message:
-        "Extending the vocabulary of {wildcards.model}"
+        "{wildcards.project}: extending the vocabulary of {wildcards.model}"
     script:
         "../scripts/extend_model.py"
-
-
-rule score_model:
-    input:
-        model="results/{project}/models/{model}/meta.json",
-        validation="results/{project}/splits/validation.jsonl",
-        test="results/{project}/splits/test.jsonl",
-    output:
-        validation="results/{project}/models/{model}/scores/validation.jsonl",
-        test="results/{project}/models/{model}/scores/test.jsonl",
-    log:
-        "logs/{project}/score_model/{model}.log",
-    benchmark:
-        "logs/{project}/score_model/{model}.benchmark.jsonl"
-    conda:
-        "../envs/train.yaml"
-    resources:
-        gpu=0,
-    params:
-        evaluation=window_settings,
-        code=code("score_model.py"),
-    message:
-        "Scoring {wildcards.model}"
-    script:
-        "../scripts/score_model.py"
-
-
-rule choose:
-    input:
-        scores=candidate_files(
-            "results/{project}/models/{model}/scores/validation.jsonl"
-        ),
-        models=candidate_files("results/{project}/models/{model}/meta.json"),
-    output:
-        table="results/{project}/candidates.tsv",
-        best="results/{project}/models/best.json",
-    log:
-        "logs/{project}/choose.log",
-    localrule: True
-    conda:
-        "../envs/corpus.yaml"
-    params:
-        models=lambda wildcards: candidates(config["projects"][wildcards.project]),
-        registers=lambda wildcards: candidate_registers(
-            config["projects"][wildcards.project]
-        ),
-        max_bits_per_byte=lookup(
-            within=config, dpath="projects/{project}/candidates/max_bits_per_byte"
-        ),
-        choice=lookup(within=config, dpath="projects/{project}/candidates/choice"),
-        resamples=lookup(within=config, dpath="projects/{project}/evaluation/resamples"),
-        exported=lambda wildcards: exports_best(config["projects"][wildcards.project]),
-        seed=config["seed"],
-        code=code("choose.py"),
-    message:
-        "Choosing the best candidate"
-    script:
-        "../scripts/choose.py"

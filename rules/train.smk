@@ -1,9 +1,52 @@
-# Runs: a base, adapted.
-# requires: results/{project}/splits/, results/{project}/models/{model}/meta.json, .../models/best.json
-# provides: results/{project}/runs/{run}/meta.json (with adapter/ or model/ beside it), .../base.json, .../history.jsonl
+# Runs: a base, trained for a task.
+# requires: results/{project}/data/{dataset}/, results/{project}/models/{model}/meta.json, .../models/best.json
+# provides: results/{project}/runs/{run}/meta.json with adapter/ or model/ beside it, .../base.json, .../history.jsonl,
+#           .../curves.svg
+
+from kalam.configuration.project import leads_to_export
+from kalam.configuration.tasks import BEST
+
+
+def with_tuning(tuning):
+    """A wildcard constraint: the runs that train an adapter (lora), or every weight (full)."""
+    return within(
+        "runs",
+        lambda project: [
+            name for name, run in project["runs"].items() if run["tuning"] == tuning
+        ],
+    )
+
+
+def base_choice(wildcards):
+    """What settles the base of a run: the choice among the candidates, or nothing but the configuration."""
+    chosen = section("runs", wildcards)["base"] == BEST
+    return [f"results/{wildcards.project}/models/best.json"] if chosen else []
+
+
+def base_run(wildcards):
+    """What another run leaves that this one begins with, or nothing where that is a model."""
+    base = section("runs", wildcards)["base"]
+    if base not in config["projects"][wildcards.project]["runs"]:
+        return []
+    files = ["meta.json", "base.json"]
+    return [f"results/{wildcards.project}/runs/{base}/{file}" for file in files]
+
+
+def base_models(wildcards):
+    """Every model that may turn out to be the base of a run."""
+    project = config["projects"][wildcards.project]
+    base = section("runs", wildcards)["base"]
+    if base in project["runs"]:
+        return []
+    return expand(
+        "results/{project}/models/{model}/meta.json",
+        project=wildcards.project,
+        model=candidates(project) if base == BEST else [base],
+    )
 
 
 rule choose_base:
+    """Say what a run begins with: a model, the best candidate, or what another run has made."""
     input:
         choice=base_choice,
         models=base_models,
@@ -16,22 +59,23 @@ rule choose_base:
     conda:
         "../envs/corpus.yaml"
     params:
-        base=lookup(within=config, dpath="projects/{project}/runs/{run}/base"),
+        base=setting("runs/{run}/base"),
         exported=lambda wildcards: leads_to_export(
             config["projects"][wildcards.project], wildcards.run
         ),
         code=code("choose_base.py"),
     message:
-        "Settling the base of {wildcards.run}"
+        "{wildcards.project}: settling the base of {wildcards.run}"
     script:
         "../scripts/choose_base.py"
 
 
 rule tokenise_run:
+    """Write the rows of a run as the tokens of its base."""
     input:
         base="results/{project}/runs/{run}/base.json",
-        train="results/{project}/splits/train.jsonl",
-        validation="results/{project}/splits/validation.jsonl",
+        train=rows("runs", "train"),
+        validation=rows("runs", "validation"),
     output:
         train="results/{project}/runs/{run}/tokens/train.safetensors",
         validation="results/{project}/runs/{run}/tokens/validation.safetensors",
@@ -40,27 +84,31 @@ rule tokenise_run:
     conda:
         "../envs/train.yaml"
     params:
-        registers=lookup(within=config, dpath="projects/{project}/runs/{run}/registers"),
-        task=lookup(within=config, dpath="projects/{project}/runs/{run}/task"),
-        code=code_of_task("tokenise_run.py", "runs", "run"),
+        parts=setting("runs/{run}/parts"),
+        task=setting("runs/{run}/task"),
+        code=code_of_task("tokenise_run.py", "runs"),
     message:
-        "Tokenising the text of {wildcards.run}"
+        "{wildcards.project}: tokenising the rows of {wildcards.run}"
     script:
         "../scripts/tokenise_run.py"
 
 
 rule train_run:
+    """Train an adapter on a base."""
     input:
         base="results/{project}/runs/{run}/base.json",
         train="results/{project}/runs/{run}/tokens/train.safetensors",
         validation="results/{project}/runs/{run}/tokens/validation.safetensors",
     output:
         meta="results/{project}/runs/{run}/meta.json",
+        weights="results/{project}/runs/{run}/adapter/adapter_model.safetensors",
         history="results/{project}/runs/{run}/history.jsonl",
     log:
         "logs/{project}/train_run/{run}.log",
     benchmark:
         "logs/{project}/train_run/{run}.benchmark.jsonl"
+    wildcard_constraints:
+        run=with_tuning("lora"),
     conda:
         "../envs/train.yaml"
     resources:
@@ -68,11 +116,46 @@ rule train_run:
         tasks=1,
     params:
         checkpoints="checkpoints/{project}/{run}",
-        run=lookup(within=config, dpath="projects/{project}/runs/{run}"),
-        task=task_settings("runs", "run"),
+        run=setting("runs/{run}"),
+        task=task_settings("runs"),
         seed=config["seed"],
-        code=code_of_task("train_run.py", "runs", "run"),
+        code=code_of_task("train_run.py", "runs"),
     message:
-        "Training {wildcards.run}"
+        "{wildcards.project}: training {wildcards.run}"
     script:
         "../scripts/train_run.py"
+
+
+use rule train_run as train_run_whole with:
+    output:
+        meta="results/{project}/runs/{run}/meta.json",
+        weights="results/{project}/runs/{run}/model/model.safetensors",
+        history="results/{project}/runs/{run}/history.jsonl",
+    wildcard_constraints:
+        run=with_tuning("full"),
+    message:
+        "{wildcards.project}: training every weight of {wildcards.run}"
+
+
+rule curves:
+    """Draw the losses of a run over its steps."""
+    input:
+        "results/{project}/runs/{run}/history.jsonl",
+    output:
+        svg=report(
+            "results/{project}/runs/{run}/curves.svg",
+            caption="captions/curves.rst",
+            category="{project}",
+            labels={"run": "{run}", "what": "losses"},
+        ),
+        png="results/{project}/runs/{run}/curves.png",
+    log:
+        "logs/{project}/curves/{run}.log",
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        code=code("curves.py"),
+    message:
+        "{wildcards.project}: drawing the losses of {wildcards.run}"
+    script:
+        "../scripts/curves.py"

@@ -8,4 +8,4 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
-fetch(snakemake.params.model, Path(snakemake.output[0]).parent)
+fetch(snakemake.params.model, snakemake.params.head, Path(snakemake.output[0]).parent)

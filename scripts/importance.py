@@ -1,8 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.data.selection import texts_of
-from kalam.export.convert import importance
+from kalam.export.importance import importance
 from kalam.files.logs import log_to
 from kalam.machine.threads import use_threads
 
@@ -11,6 +10,5 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-texts = texts_of(snakemake.input.train, snakemake.params.registers)
-tools = Path(snakemake.input.tools).parent
-importance(tools, snakemake.input.model, texts, snakemake.params.chunks, snakemake.output[0])
+given, params = snakemake.input, snakemake.params
+importance(Path(given.tools).parent, given.model, given.train, params.parts, params.chunks, snakemake.output[0])

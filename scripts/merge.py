@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from kalam.corpus.deduplicate import merge_files
+from kalam.corpus.merge import merge_files
 from kalam.files.logs import log_to
 
 if TYPE_CHECKING:
@@ -14,4 +14,6 @@ merge_files(
     snakemake.output.counts,
     snakemake.params.threshold,
     snakemake.params.seed,
+    snakemake.params.max_records,
+    snakemake.params.sampling,
 )

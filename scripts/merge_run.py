@@ -1,9 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.data.selection import documents_of
 from kalam.export.merging import merge_run
-from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.machine.threads import use_threads
 
@@ -12,14 +10,16 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-params = snakemake.params
+given, params = snakemake.input, snakemake.params
 merge_run(
-    read_json(snakemake.input.base),
-    Path(snakemake.input.run).parent,
-    params.quantisation,
-    params.precision,
-    documents_of(snakemake.input.test, params.registers),
-    params.evaluation,
-    params.exports,
-    Path(snakemake.output[0]).parent,
+    run=snakemake.wildcards.run,
+    trained=Path(given.run).parent,
+    base=given.base,
+    quantisation=params.quantisation,
+    precision=params.precision,
+    test=given.test,
+    parts=params.parts,
+    evaluation=params.evaluation,
+    exports=params.exports,
+    folder=Path(snakemake.output[0]).parent,
 )

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.export.convert import quantise
+from kalam.export.quantise import quantise
 from kalam.files.logs import log_to
 from kalam.machine.threads import use_threads
 

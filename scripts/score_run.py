@@ -1,14 +1,9 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.data.selection import documents_of
-from kalam.evaluation.perplexity import score
-from kalam.files.jsonl import read_json, write_jsonl
+from kalam.evaluation.systems import score_run
 from kalam.files.logs import log_to
 from kalam.machine.devices import use_devices
 from kalam.machine.threads import use_threads
-from kalam.models.adapters import load_adapted
-from kalam.text.tokens import load_tokenizer
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +11,14 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 use_devices(snakemake.resources.gpu)
 use_threads(snakemake.threads)
-base = read_json(snakemake.input.base)
-model = load_adapted(base, Path(snakemake.input.run).parent, snakemake.params.quantisation)
-documents = documents_of(snakemake.input.test)
-write_jsonl(snakemake.output[0], score(model, load_tokenizer(base["folder"]), documents, **snakemake.params.evaluation))
+score_run(
+    snakemake.params.module,
+    snakemake.wildcards.system,
+    snakemake.input.base,
+    snakemake.input.run,
+    snakemake.params.quantisation,
+    snakemake.params.head,
+    snakemake.params.settings,
+    {split: snakemake.input[split] for split in snakemake.output.keys()},  # noqa: SIM118 a Namedlist is no mapping
+    snakemake.output,
+)

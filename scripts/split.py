@@ -9,5 +9,12 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 splits = {name: snakemake.output[name] for name in ("train", "validation", "test")}
-split_files(snakemake.input[0], splits, snakemake.params.splits, snakemake.params.seed)
+split_files(
+    snakemake.input[0],
+    splits,
+    snakemake.params.splits,
+    snakemake.params.seed,
+    snakemake.output.dropped,
+    snakemake.output.counts,
+)
 write_statistics(splits, snakemake.output.statistics)

@@ -1,7 +1,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.data.selection import documents_of
 from kalam.export.verify import verify
 from kalam.files.logs import log_to
 from kalam.machine.threads import use_threads
@@ -11,14 +10,16 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-params, given = snakemake.params, snakemake.input
+given, params = snakemake.input, snakemake.params
 verify(
-    Path(given.tools).parent,
-    given.gguf,
-    Path(given.merged).parent,
-    snakemake.wildcards.quant,
-    documents_of(given.test, params.registers),
-    params.evaluation,
-    params.exports,
-    snakemake.output[0],
+    run=snakemake.wildcards.run,
+    kind=snakemake.wildcards.quant,
+    tools=Path(given.tools).parent,
+    gguf=given.gguf,
+    model=Path(given.merged).parent,
+    test=given.test,
+    parts=params.parts,
+    evaluation=params.evaluation,
+    exports=params.exports,
+    target=snakemake.output[0],
 )

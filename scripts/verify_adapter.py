@@ -1,9 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kalam.data.selection import documents_of
 from kalam.export.verify import verify_adapter
-from kalam.files.jsonl import read_json
 from kalam.files.logs import log_to
 from kalam.machine.threads import use_threads
 
@@ -12,15 +10,17 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-params, given = snakemake.params, snakemake.input
+given, params = snakemake.input, snakemake.params
 verify_adapter(
-    Path(given.tools).parent,
-    given.gguf,
-    given.whole,
-    read_json(given.base),
-    Path(given.run).parent,
-    documents_of(given.test, params.registers),
-    params.evaluation,
-    params.exports,
-    snakemake.output[0],
+    run=snakemake.wildcards.run,
+    trained=Path(given.run).parent,
+    base=given.base,
+    tools=Path(given.tools).parent,
+    gguf=given.gguf,
+    base_gguf=given.whole,
+    test=given.test,
+    parts=params.parts,
+    evaluation=params.evaluation,
+    exports=params.exports,
+    target=snakemake.output[0],
 )

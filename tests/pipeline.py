@@ -38,23 +38,27 @@ TRAINING = {
 OWN = {"licence": "CC0-1.0", "author": "Kalam", "retrieved": "2026-01-01"}
 SMALL = {
     "language": "bn",
-    "sources": {
-        "site": {
-            "kind": "site",
-            "register": "prose",
-            "start": ["http://bangla.localhost/"],
-            "serve": "resources/bangla/site",
-            "delay": 0,
-            **OWN,
-        },
-        "everyday": {"kind": "files", "register": "prose", "paths": ["resources/bangla/everyday.jsonl"], **OWN},
-        "poems": {"kind": "files", "register": "verse", "paths": ["resources/bangla/poems/*.txt"], **OWN},
+    "datasets": {
+        "text": {
+            "sources": {
+                "site": {
+                    "kind": "site",
+                    "register": "prose",
+                    "start": ["http://bangla.localhost/"],
+                    "serve": "resources/bangla/site",
+                    "delay": 0,
+                    **OWN,
+                },
+                "everyday": {"kind": "files", "register": "prose", "paths": ["resources/bangla/everyday.jsonl"], **OWN},
+                "poems": {"kind": "files", "register": "verse", "paths": ["resources/bangla/poems/*.txt"], **OWN},
+            },
+            "splits": {"validation": 0.12, "test": 0.25},
+        }
     },
-    "splits": {"validation": 0.12, "test": 0.25},
     "models": {
         "llama": {
             "kind": "scratch",
-            "registers": ["prose"],
+            "parts": ["prose"],
             "tokenizer": {"vocabulary": 400},
             "architecture": {
                 "model_type": "llama",
@@ -69,7 +73,7 @@ SMALL = {
         },
         "xglm": {
             "kind": "scratch",
-            "registers": ["prose"],
+            "parts": ["prose"],
             "tokenizer": {"vocabulary": 400},
             "architecture": {
                 "model_type": "xglm",
@@ -83,8 +87,8 @@ SMALL = {
         },
     },
     "evaluation": {"context": 256, "stride": 128, "floor_orders": [2, 3], "resamples": 100, "continuations": 2},
-    "candidates": {"registers": ["prose"]},
-    "runs": {"adapt": {"task": "causal", "base": "best", "registers": ["verse"], "training": TRAINING}},
+    "candidates": {"parts": ["prose"]},
+    "runs": {"adapt": {"task": "causal", "base": "best", "parts": ["verse"], "training": TRAINING}},
 }
 
 
@@ -184,6 +188,9 @@ class Project:
 
     def log(self, path: str) -> str:
         return (self / "logs/bangla" / path).read_text(encoding="utf-8")
+
+    def digest(self, path: str | Path) -> str:
+        return sha256((self / path).read_bytes()).hexdigest()
 
     def digests(self, path: str | Path = "results") -> dict[str, str]:
         """The SHA-256 of every file below a folder, by its path."""

@@ -3,67 +3,44 @@
 from collections.abc import Iterator
 from typing import Any
 
-from kalam.configuration.project import (
-    BEST,
-    CAUSAL,
-    LOWEST,
-    MASKED,
-    candidates,
-    registers,
-    runs_before,
-)
+from kalam.configuration.datasets import MADE_OF_ROWS, PART
+from kalam.configuration.project import LOWEST, bases_of, candidates, runs_before
+from kalam.configuration.tasks import BEST, tasks
 
-TAKEN = {BEST, LOWEST, "base", "floor", "floor_base"}  # what tables and settings call something else
-# A masked model needs a mask, a causal one to lose no line break.
-TOKENIZERS = {CAUSAL: "bytes", MASKED: "unigram"}
-FETCHED = "fetched"
 BYTES = 260  # the least vocabulary of a byte-level tokenizer
 
 
 def contradictions(project: dict[str, Any]) -> Iterator[str]:
-    """Each thing that cannot be meant, as `key: what was found; what is allowed`."""
-    yield from _registers(project)
+    """Each thing that cannot be meant, as `key: what was found; what is allowed`; of a project whose datasets are
+    settled."""
+    yield from _sources(project)
     yield from _bases(project)
     yield from _numbers(project)
 
 
-def clashes(projects: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Model names that come about by different rules in different projects."""
-    first: dict[str, tuple[str, str]] = {}
-    for project, section in projects.items():
-        for name, model in section["models"].items():
-            origin = FETCHED if model["kind"] in ("hub", "local") else model["kind"]
-            other, before = first.setdefault(name, (project, origin))
-            if before != origin:
+def _sources(project: dict[str, Any]) -> Iterator[str]:
+    """Sources that nothing uses, and those that name two origins or none."""
+    using = [*(model for model in project["models"].values() if model["kind"] in MADE_OF_ROWS)]
+    using += [*project["runs"].values(), *[project["candidates"]] * bool(candidates(project))]
+    for name, dataset in project["datasets"].items():
+        column = PART[dataset["rows"]]
+        used = {part for section in using if section.get("dataset") == name for part in section["parts"]}
+        for source, settings in dataset["sources"].items():
+            if project["runs"] and settings[column] not in used:
                 yield (
-                    f"projects.{project}.models.{name}.kind: found {model['kind']}, while {other} has a model of this "
-                    "name that comes about otherwise; allowed is another name"
+                    f"datasets.{name}.sources.{source}.{column}: found {settings[column]}, which no model, run or "
+                    f"candidate uses; used are {', '.join(sorted(used)) or 'none'}"
                 )
-
-
-def _registers(project: dict[str, Any]) -> Iterator[str]:
-    known = registers(project)
-    using = {f"models.{name}": model for name, model in project["models"].items() if "registers" in model}
-    using |= {f"runs.{name}": run for name, run in project["runs"].items()}
-    if "registers" in project["candidates"]:
-        using["candidates"] = project["candidates"]
-    for path, section in using.items():
-        for register in section["registers"]:
-            if register not in known:
-                yield f"{path}.registers: found {register}, which no source has; allowed are {', '.join(known)}"
-    used = {register for section in using.values() for register in section["registers"]}
-    for name, source in project["sources"].items():
-        if using and source["register"] not in used:
-            yield (
-                f"sources.{name}.register: found {source['register']}, which no model, run or candidate uses; "
-                f"used are {', '.join(sorted(used))}"
-            )
+            if settings["kind"] == "splits" and (settings["folder"] is None) == (settings["dataset"] is None):
+                yield f"datasets.{name}.sources.{source}: found folder and dataset, or neither; allowed is one of them"
+            if settings["kind"] == "splits" and settings["dataset"] and not settings["revision"]:
+                yield f"datasets.{name}.sources.{source}: missing key revision"
 
 
 def _bases(project: dict[str, Any]) -> Iterator[str]:
     models = list(project["models"])
-    for name in sorted(TAKEN & {*models}):
-        yield f"models: found {name}, which has a meaning of its own; allowed is any other name"
+    for name in {BEST, LOWEST} & {*models, *project["runs"]}:
+        yield f"{'models' if name in models else 'runs'}: found {name}, a word of the settings; allowed is another name"
     for name, model in project["models"].items():
         if model["kind"] == "extended":
             yield from _extension(project, name)
@@ -73,17 +50,17 @@ def _bases(project: dict[str, Any]) -> Iterator[str]:
     for name in project["candidates"].get("models", []):
         if name not in models:
             yield f"candidates.models: found {name}, which is no model; allowed are {', '.join(models) or 'none'}"
-        elif project["models"][name]["task"] != CAUSAL:
-            yield f"candidates.models: found {name}, which is no causal model; bits per byte compare causal ones only"
+        elif not tasks()[project["models"][name]["task"]].candidates:
+            found = project["models"][name]["task"]
+            yield f"candidates.models: found {name}, whose task is {found}; allowed are tasks with candidates"
     choice, choices = project["candidates"]["choice"], [LOWEST, *candidates(project)]
     if choice not in choices:
         yield f"candidates.choice: found {choice}; allowed are {', '.join(choices)}"
     for name, run in project["runs"].items():
-        before = runs_before(project["runs"], name)
-        bases = [BEST] * bool(candidates(project)) + models + [other for other in project["runs"] if other != name]
+        before, bases = runs_before(project["runs"], name), bases_of(project, name)
         if run["base"] not in bases:
             allowed = ", ".join(bases) or "none"
-            yield f"runs.{name}.base: found {run['base']}, which is no model and no run; allowed are {allowed}"
+            yield f"runs.{name}.base: found {run['base']}; allowed where the task is {run['task']} are {allowed}"
             continue
         if name in before:
             yield f"runs.{name}.base: found {run['base']}, which itself begins with {name}; allowed is no circle"
@@ -105,15 +82,13 @@ def _extension(project: dict[str, Any], name: str) -> Iterator[str]:
 def _continuation(project: dict[str, Any], name: str) -> Iterator[str]:
     """What a run must share with what it begins with."""
     run = project["runs"][name]
-    base = {**project["models"], **project["runs"]}.get(run["base"], {"task": CAUSAL})
-    if base["task"] != run["task"]:
-        yield f"runs.{name}.task: found {run['task']}; allowed is {base['task']}, that of its base {run['base']}"
     if run["tuning"] == "full" and run["quantisation"] != "none":
         yield f"runs.{name}.quantisation: found {run['quantisation']}; allowed is none where every weight is trained"
     if run["tuning"] == "lora" and run["lora"]["initialisation"] == "orthogonal" and run["lora"]["rank"] % 2:
         yield f"runs.{name}.lora.rank: found {run['lora']['rank']}; allowed is an even one for an orthogonal adapter"
     if run["base"] not in project["runs"]:
         return
+    base = project["runs"][run["base"]]
     if run["quantisation"] != base["quantisation"]:
         found, allowed = run["quantisation"], base["quantisation"]
         yield f"runs.{name}.quantisation: found {found}; allowed is {allowed}, as in {run['base']}, its base"
@@ -131,22 +106,26 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
                 found = f"steps {training['steps']} and epochs {training['epochs']}"
                 yield f"{kind}.{name}.training: found {found}; allowed is one of them"
             tokenizer = section.get("tokenizer")
-            if tokenizer and tokenizer["kind"] != TOKENIZERS[section["task"]]:
+            if tokenizer and tokenizer["kind"] != (wanted := tasks()[section["task"]].tokenizer):
                 yield (
                     f"{kind}.{name}.tokenizer.kind: found {tokenizer['kind']}; "
-                    f"allowed is {TOKENIZERS[section['task']]} where the task is {section['task']}"
+                    f"allowed is {wanted} where the task is {section['task']}"
                 )
             if tokenizer and tokenizer["kind"] == "bytes" and tokenizer["vocabulary"] < BYTES:
                 yield (
                     f"{kind}.{name}.tokenizer.vocabulary: found {tokenizer['vocabulary']}; "
                     f"allowed are {BYTES} and more where the kind is bytes"
                 )
-    evaluation, splits = project["evaluation"], project["splits"]
+    evaluation = project["evaluation"]
     if evaluation["stride"] > evaluation["context"]:
         yield f"evaluation.stride: found {evaluation['stride']}; allowed is up to context, {evaluation['context']}"
-    for split, size in splits.items():
-        if size >= 1 and size != int(size):
-            yield f"splits.{split}: found {size:g}; allowed is a share below 1 or a whole number of documents"
-    shares = [share for share in (splits["validation"], splits["test"]) if share < 1]
-    if sum(shares) >= 1:
-        yield f"splits: validation and test take {sum(shares):g} of each register; allowed is less than 1"
+    for name, dataset in project["datasets"].items():
+        splits = dataset["splits"]
+        for split, size in splits.items():
+            if size >= 1 and size != int(size):
+                yield f"datasets.{name}.splits.{split}: found {size:g}; allowed is a share below 1 or a whole number"
+        shares = [share for share in (splits["validation"], splits["test"]) if share < 1]
+        if sum(shares) >= 1:
+            yield (
+                f"datasets.{name}.splits: validation and test take {sum(shares):g} of each part; allowed is less than 1"
+            )

@@ -1,31 +1,37 @@
-"""What follows from a project's section of the configuration: its registers, candidates, runs and exports."""
+"""What follows from a project's section of the configuration: its candidates, runs and exports."""
 
 from typing import Any
 
-BEST, LOWEST = "best", "lowest"
-CAUSAL, MASKED = "causal", "masked"
+from kalam.configuration.datasets import parts
+from kalam.configuration.tasks import BEST, tasks
 
-
-def registers(project: dict[str, Any]) -> list[str]:
-    """The registers of the project's sources, in their order."""
-    return list(dict.fromkeys(source["register"] for source in project["sources"].values()))
+LOWEST = "lowest"
 
 
 def candidates(project: dict[str, Any]) -> list[str]:
-    """The models under comparison: as set, else every causal one."""
-    causal = [name for name, model in project["models"].items() if model["task"] == CAUSAL]
-    return project["candidates"].get("models", causal)
+    """The models under comparison: as set, else every one that can be compared."""
+    comparable = [name for name, model in project["models"].items() if tasks()[model["task"]].candidates]
+    return project["candidates"].get("models", comparable)
 
 
-def candidate_registers(project: dict[str, Any]) -> list[str]:
-    """The registers the candidates are compared on: as set, else the first run's, else all."""
-    trained_on = [run["registers"] for run in project["runs"].values() if run["task"] == CAUSAL]
-    return project["candidates"].get("registers", trained_on[0] if trained_on else registers(project))
+def bases_of(project: dict[str, Any], run: str) -> list[str]:
+    """What a run may begin with, by its task's row: `best`, models, other runs."""
+    allowed = tasks()[project["runs"][run]["task"]].begins_with
+    found = [BEST] if BEST in allowed and candidates(project) else []
+    for part in ("models", "runs"):
+        found += [name for name, section in project[part].items() if section["task"] in allowed and name != run]
+    return found
 
 
 def runs_of(project: dict[str, Any], task: str) -> list[str]:
     """The runs of a project that do this task."""
     return [name for name, run in project["runs"].items() if run["task"] == task]
+
+
+def runs_in_order(project: dict[str, Any]) -> list[str]:
+    """The runs of a project as its pages have them: by the order of the tasks, then as they are configured."""
+    order = list(tasks())
+    return sorted(project["runs"], key=lambda name: order.index(project["runs"][name]["task"]))
 
 
 def runs_before(runs: dict[str, Any], name: str) -> list[str]:
@@ -37,37 +43,38 @@ def runs_before(runs: dict[str, Any], name: str) -> list[str]:
 
 
 def root(runs: dict[str, Any], name: str) -> str:
-    """What the first of the runs behind a run began with: a model's name or `best`."""
+    """What the first run of a chain began with: a model's name or `best`."""
     return runs[[name, *runs_before(runs, name)][-1]]["base"]
 
 
 def compared_models(project: dict[str, Any]) -> list[str]:
-    """The candidates of a project and the models that causal runs begin with."""
-    bases = [project["runs"][name]["base"] for name in runs_of(project, CAUSAL)]
-    models = [name for name in bases if name in project["models"]]
-    return list(dict.fromkeys([*candidates(project), *models]))
+    """The candidates of a project and the other models that can be compared and that runs begin with."""
+    bases = [run["base"] for run in project["runs"].values() if run["base"] in project["models"]]
+    comparable = [name for name in bases if tasks()[project["models"][name]["task"]].candidates]
+    return list(dict.fromkeys([*candidates(project), *comparable]))
 
 
-def floor_registers(project: dict[str, Any], run: str) -> dict[str, list[str]]:
-    """The registers of the two floors of a run: what its base has read (`base`), and that with what the run
-    reads (`adapted`).
+def floor_parts(project: dict[str, Any], run: str) -> dict[str, list[str]]:
+    """The parts of a run's dataset that its two floors have read: what its base has read (`floor_base`), and that
+    with what the run reads (`floor`).
 
-    What a hub's model has read nobody knows: the project's other registers stand for it, or all of
-    them where the run reads them all.
+    What a hub's model has read nobody knows: the dataset's other parts stand for it, or all of them where the
+    run reads them all.
     """
     runs = project["runs"]
-    trained = runs[run]["registers"]
-    earlier = [name for other in runs_before(runs, run) for name in runs[other]["registers"]]
+    task, dataset, trained = (runs[run][key] for key in ("task", "dataset", "parts"))
+    earlier = [name for other in runs_before(runs, run) for name in runs[other]["parts"]]
     pretrained = [
         name
         for model in project["models"].values()
-        if model["kind"] == "scratch" and model["task"] == CAUSAL and model["training"]
-        for name in model["registers"]
+        if model["kind"] == "scratch" and model["task"] == task and model["training"]
+        for name in model["parts"]
     ]
-    before = pretrained or [name for name in registers(project) if name not in trained]
+    every = parts(project["datasets"][dataset])
+    before = pretrained or [name for name in every if name not in trained]
     return {
-        "base": sorted({*before, *earlier} or registers(project)),
-        "adapted": sorted({*before, *earlier, *trained}),
+        "floor_base": sorted({*before, *earlier} or every),
+        "floor": sorted({*before, *earlier, *trained}),
     }
 
 

@@ -11,7 +11,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from kalam.configuration.contradictions import clashes, contradictions
+from kalam.configuration.contradictions import contradictions
+from kalam.configuration.datasets import settle
+from kalam.configuration.tasks import TaskRow, tasks
 from kalam.files.errors import InputError
 
 
@@ -30,8 +32,35 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
-    """The schema, a YAML file."""
-    return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """The schema, a YAML file, with what the table of tasks adds: their names, and each one's settings."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    schema = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=loader)
+    rows = tasks()
+    model, run = (schema["$defs"][name] for name in ("model", "run"))
+    made = [row for row in rows.values() if row.tokenizer]
+    model["properties"]["task"] |= {"enum": [row.name for row in made], "default": made[0].name}
+    run["properties"]["task"]["enum"] = list(rows)
+    for section, some in ((model, made), (run, rows.values())):
+        said = ", ".join(f"`{row.name}` {row.description}" for row in some)
+        section["properties"]["task"]["description"] += f" {said[0].upper()}{said[1:]}."
+    for row in rows.values():
+        if row.settings:
+            run["allOf"].append(_branch(row, {"task": {"const": row.name}}))
+            trained = {"kind": {"const": "scratch"}, "task": {"const": row.name}, "training": {"type": "object"}}
+            model["allOf"] += [_branch(row, trained)] if row.tokenizer else []
+    return schema
+
+
+def _branch(row: TaskRow, when: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a task, in a section that bears its name, as a branch of a section of the schema."""
+    section = {
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "description": "Settings of the task.",
+        "properties": dict(row.settings),
+    }
+    return {"if": {"properties": when, "required": list(when)}, "then": {"properties": {row.name: section}}}
 
 
 def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -45,27 +74,39 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     if errors := [error for error in found if not _follows(error, found)]:
         error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
+    _apply_flat_keys(config, schema)
+    for check in (settle, contradictions):
+        for name, project in config["projects"].items():
+            for message in check(project):
+                raise InputError(f"config: projects.{name}.{message}")
+    return config
+
+
+def _apply_flat_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Put the keys of the command line where they belong, in place."""
     only = config.pop("project", None)
     if only is not None and only not in config["projects"]:
         raise InputError(f"config: project: found {only}; allowed are {', '.join(config['projects'])}")
+    projects = [project for name, project in config["projects"].items() if only in (None, name)]
     given = {key: entry for key, entry in schema["properties"].items() if "sets" in entry and key in config}
     for key, entry in given.items():
         for other, instead in given.items():
             if instead.get("instead_of") == entry["sets"]:
                 raise InputError(f"config: {key}: found {key} and {other}; allowed is one of them")
+    if "strategy" in given:
+        _require_strategy(config["strategy"], projects)
     for key, entry in given.items():
         value = config.pop(key)
-        for name, project in config["projects"].items():
-            if only in (None, name):
-                _set(project, entry["sets"].split("."), value)
-                if "instead_of" in entry:
-                    _set(project, entry["instead_of"].split("."), None)
-    for name, project in config["projects"].items():
-        for message in contradictions(project):
-            raise InputError(f"config: projects.{name}.{message}")
-    for message in clashes(config["projects"]):
-        raise InputError(f"config: {message}")
-    return config
+        for project in projects:
+            _set(project, entry["sets"].split("."), value)
+            if "instead_of" in entry:
+                _set(project, entry["instead_of"].split("."), None)
+
+
+def _require_strategy(name: str, projects: list[dict[str, Any]]) -> None:
+    """Raise InputError where no dataset has any strategy: then it would silently do nothing."""
+    if not any(dataset["strategies"] for project in projects for dataset in project["datasets"].values()):
+        raise InputError(f"config: strategy: found {name}; allowed is none, as no dataset has strategies")
 
 
 def dereference(entry: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -33,23 +33,18 @@ def clean_file(
 
     Returns the counts {read, kept, dropped: {reason: n}}.
     """
-    figures = write_filtered((_judge(row, language, settings) for row in read_jsonl(input)), kept, dropped, counts)
+    figures = write_filtered((clean(row, language, settings) for row in read_jsonl(input)), kept, dropped, counts)
     logger.info("cleaned %s: kept %s of %s, dropped %s", input, figures["kept"], figures["read"], figures["dropped"])
     return figures
 
 
-def clean(document: Document, language: str, settings: dict[str, Any]) -> tuple[Document | None, Reason | None]:
-    """The cleaned document and None, or None and the reason {reason, found, allowed} to drop it.
+def clean(document: Document, language: str, settings: dict[str, Any]) -> tuple[Document, Reason | None]:
+    """The cleaned document with None if it stays, else with the reason {reason, found, allowed}.
 
     `text` is normalised, `id` its digest, `script_fraction` measured; a document without a group
     is its own. `settings` is the section `cleaning` of the config. The reasons are no_text,
     too_short, too_long, other_script, repeated_lines and symbols; the first that holds is given.
     """
-    cleaned, reason = _judge(document, language, settings)
-    return (cleaned, None) if reason is None else (None, reason)
-
-
-def _judge(document: Document, language: str, settings: dict[str, Any]) -> tuple[Document, Reason | None]:
     if not isinstance(document.get("text"), str):
         return document, _reason("no_text", type(document.get("text")).__name__, "str")
     text = normalise(document["text"], language)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kalam.corpus.items import Found, Source
+from kalam.corpus.items import Item, Source
 from kalam.corpus.readers import READERS
 from kalam.data.filtering import write_filtered
 from kalam.files.digests import digest_value
@@ -51,11 +51,11 @@ def collect(
     Raises InputError, beginning with the source's name, for what is wrong with the source.
     """
     most = source["max_records"]
-    with closing(READERS[source["kind"]](Source(source, name, language), Path(root), Store(store))) as found:
+    with closing(READERS[source["kind"]](Source(source, name, language), Path(root), Store(store))) as items:
         if most is not None:
-            found = _sample(found, most, seed) if source["strategy"] == "random" else _first(found, most)
+            items = _sample(items, most, seed) if source["sampling"] == "random" else _first(items, most)
         try:
-            for item in found:
+            for item in items:
                 if item.document is not None:
                     yield item.document, None
                 else:
@@ -65,18 +65,18 @@ def collect(
             raise InputError(f"source {name}: {error}") from None
 
 
-def _first(found: Iterator[Found], most: int) -> Iterator[Found]:
-    for item in found:
+def _first(items: Iterator[Item], most: int) -> Iterator[Item]:
+    for item in items:
         yield item
         most -= item.document is not None
         if not most:
             return
 
 
-def _sample(found: Iterator[Found], most: int, seed: int) -> Iterator[Found]:
+def _sample(items: Iterator[Item], most: int, seed: int) -> Iterator[Item]:
     """The documents whose places have the lowest digests: the same ones in whatever order they come."""
-    chosen: list[tuple[int, int, Found]] = []
-    for number, item in enumerate(found):
+    chosen: list[tuple[int, int, Item]] = []
+    for number, item in enumerate(items):
         if item.document is None:
             yield item
             continue

@@ -1,20 +1,15 @@
 """Exact and near-duplicates across sources, and the groups that similar documents must share."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kalam.corpus.shingles import exact_keys, jaccard, shingle_batches, shingle_sets
-from kalam.data.filtering import Document, Reason, write_filtered
+from kalam.data.filtering import Document, Reason
 from kalam.data.groups import Groups
-from kalam.files.jsonl import read_jsonl
-
-logger = logging.getLogger(__name__)
+from kalam.data.split import SPLITS
 
 # 32 bands of 3 find a pair of similarity s with 1 - (1 - s^3)^32: at 0.8 always, 0.5 in 98.6 %, 0.4 in 88 %.
 BANDS, ROWS = 32, 3
@@ -24,40 +19,31 @@ BANDS, ROWS = 32, 3
 GROUPING = 0.5
 
 
-def merge_files(
-    inputs: Sequence[str | Path],
-    merged: str | Path,
-    dropped: str | Path,
-    counts: str | Path,
-    threshold: float,
-    seed: int,
-) -> dict[str, Any]:
-    """Merge the sources' files, the first named first, without duplicates; `deduplicate` says how.
-
-    Holds all documents in memory. Returns the counts that it writes.
-    """
-    documents = [document for path in inputs for document in read_jsonl(path)]
-    judged = deduplicate(documents, threshold, seed)
-    figures = write_filtered(judged, merged, dropped, counts, read=len(documents))
-    before, after = (len({row["group"] for row in rows}) for rows in (documents, (row for row, _ in judged)))
-    logger.info("merged %(kept)s of %(read)s documents, dropped %(dropped)s", figures)
-    logger.info("%s groups, joined into %s", before, after)
-    return figures
-
-
 def deduplicate(documents: Sequence[Document], threshold: float, seed: int) -> list[tuple[Document, Reason | None]]:
     """Each document in its order, with None if it stays, else with its reason.
 
-    It goes as `duplicate` if an earlier one that stays has the same letters, marks and digits; as
+    It goes as `duplicate` if another that stays has the same letters, marks and digits; as
     `near_duplicate` if one has a Jaccard similarity of 10-character shingles of at least
-    `threshold`. The reason names that one (`duplicate_of`) and the similarity. MinHash only finds
-    candidates, every similarity is exact. Texts must be normalised.
+    `threshold`. The reason names that one (`duplicate_of`) and the similarity. Of such documents
+    stays the first whose `split` is test, else validation, else the first of all. MinHash only
+    finds candidates, every similarity is exact. Texts must be normalised.
 
     The `group` of every document becomes the smallest name of the groups that belong together:
     those of a document and its duplicates, and of documents that stay and are similar by at least
     half the threshold.
     """
     groups = Groups()
+    order = sorted(range(len(documents)), key=lambda index: -SPLITS.index(documents[index].get("split", "train")))
+    found = _duplicates([documents[index] for index in order], threshold, seed, groups)
+    reasons = {order[place]: reason for place, reason in found.items()}
+    return [
+        ({**document, "group": groups.name(document["group"])}, reasons.get(index))
+        for index, document in enumerate(documents)
+    ]
+
+
+def _duplicates(documents: Sequence[Document], threshold: float, seed: int, groups: Groups) -> dict[int, Reason]:
+    """The reasons of those that go, an earlier one staying; joins groups on the way."""
     first: dict[bytes, int] = {}
     original = [first.setdefault(key, index) for index, key in enumerate(exact_keys([d["text"] for d in documents]))]
     for document, kept in zip(documents, original, strict=True):
@@ -72,10 +58,7 @@ def deduplicate(documents: Sequence[Document], threshold: float, seed: int) -> l
         if kept != index:
             # the copy of a near-duplicate is as near to the one that stays
             reasons[index] = reasons.get(kept) or _reason("duplicate", documents[kept], 1.0)
-    return [
-        ({**document, "group": groups.name(document["group"])}, reasons.get(index))
-        for index, document in enumerate(documents)
-    ]
+    return reasons
 
 
 def _reason(key: str, kept: Document, similarity: float) -> Reason:

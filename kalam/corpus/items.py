@@ -10,7 +10,7 @@ COLUMNS = ("text", "title", "author", "licence", "url", "retrieved", "group")
 
 
 @dataclass(frozen=True)
-class Found:
+class Item:
     """One thing a source holds: where it is, and a document or else the reason why it is none (`key: detail`)."""
 
     place: dict[str, Any]
@@ -42,20 +42,20 @@ class Source:
             "group": f"{self.name}/{group}",
         }
 
-    def row(self, row: Mapping[str, Any], place: dict[str, Any], file: str) -> Found:
+    def row(self, row: Mapping[str, Any], place: dict[str, Any], file: str) -> Item:
         """What a row holds, by the column names in `fields`; `file` is the path or dataset it is in."""
         fields = {field: self.settings["fields"].get(field, field) for field in COLUMNS}
         own = {field: _as_text(row.get(column)) for field, column in fields.items()}
         text = row.get(fields["text"])
         if text is not None and not isinstance(text, str):
-            return Found(place, reason=f"text is not a string: {type(text).__name__}")
+            return Item(place, reason=f"text is not a string: {type(text).__name__}")
         if not (text or "").strip():
-            return Found(place, reason=f"no text: column {fields['text']}")
+            return Item(place, reason=f"no text: column {fields['text']}")
         if not _is_unicode(text):
-            return Found(place, reason="text is not Unicode: half a surrogate pair")
+            return Item(place, reason="text is not Unicode: half a surrogate pair")
         rules = {"file": file, "document": None, "field": own["group"]}
-        group = rules[self.settings["group_by"]] or f"{file}#{place['row']}"
-        return Found(place, self.document(text, group, **{k: own[k] for k in COLUMNS if k not in ("text", "group")}))
+        group = rules[self.settings.get("group_by", "field")] or f"{file}#{place['row']}"
+        return Item(place, self.document(text, group, **{k: own[k] for k in COLUMNS if k not in ("text", "group")}))
 
 
 def check_fields(fields: Mapping[str, str]) -> None:

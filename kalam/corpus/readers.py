@@ -1,13 +1,17 @@
-"""What each kind of source holds: a site, local files, a dataset of a hub."""
+"""What each kind of source holds: a site, local files, a dataset of a hub, ready-made splits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
 
 from kalam.corpus.extract import NothingToKeep, extract
-from kalam.corpus.items import Found, Source, check_fields
+from kalam.corpus.hub import items_of, load
+from kalam.corpus.items import Item, Source, check_fields
 from kalam.data.inputs import folder_files, matched_files
+from kalam.data.limits import in_turn
+from kalam.data.ready_made import files_by_split, origin_of_splits, own_names
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
@@ -17,11 +21,12 @@ from kalam.web.store import Store
 HTML = (".html", ".htm", ".xhtml")
 
 
-def read_site(source: Source, root: Path, store: Store) -> Iterator[Found]:
+def read_site(source: Source, root: Path, store: Store) -> Iterator[Item]:
     """The pages of a site, by URL. Raises InputError where a start URL does not answer."""
     from kalam.web.addresses import origin_of
     from kalam.web.crawl import Refusal, crawl
     from kalam.web.fetcher import Fetcher
+    from kalam.web.links import HTML_TYPES
     from kalam.web.serving import serve_folder
 
     settings = source.settings
@@ -35,17 +40,18 @@ def read_site(source: Source, root: Path, store: Store) -> Iterator[Found]:
             connect_to = {origin_of(settings["start"][0])[1]: stack.enter_context(serve_folder(folder))}
         store.begin(served)
         fetcher = Fetcher(**{key: settings[key] for key in keys}, connect_to=connect_to)
-        for page in crawl(fetcher, store, settings["start"], settings["max_pages"], settings["max_depth"]):
+        pages, depth = settings["max_pages"], settings["max_depth"]
+        for page in crawl(fetcher, store, settings["start"], HTML_TYPES, pages, depth):
             place = {"url": page.url}
             if isinstance(page, Refusal):
-                yield Found(place, reason=page.reason)
+                yield Item(place, reason=page.reason)
                 continue
             # files in a served folder were obtained when the configuration says, if it says so
             retrieved = (served and settings["retrieved"]) or page.retrieved
             yield _from_page(source, place, page.body, page.content_type, url=page.url, retrieved=retrieved)
 
 
-def read_files(source: Source, root: Path, store: Store) -> Iterator[Found]:
+def read_files(source: Source, root: Path, store: Store) -> Iterator[Item]:
     """The documents of text, JSONL and HTML files, by path.
 
     Raises InputError for a file of another kind, and for a line that is no JSON object.
@@ -56,41 +62,58 @@ def read_files(source: Source, root: Path, store: Store) -> Iterator[Found]:
         if Path(path).suffix not in (".txt", ".jsonl", *HTML):
             raise InputError(f"paths: {path}: only .txt, .jsonl, {', '.join(HTML)} files are read")
     for path in paths:
-        if path.endswith(".jsonl"):
-            for line, row in zip(_lines(root / path), read_jsonl(root / path), strict=False):
-                yield source.row(row, {"path": path, "row": line}, path)
-        elif path.endswith(".txt"):
-            yield _from_text(source, path, (root / path).read_bytes())
-        else:
-            yield _from_page(source, {"path": path}, (root / path).read_bytes())
+        yield from _from_file(source, path, root)
 
 
-def read_hub(source: Source, root: Path, store: Store) -> Iterator[Found]:
+def read_hub(source: Source, root: Path, store: Store) -> Iterator[Item]:
     """The rows of a dataset, streamed. A token is taken by the library itself from HF_TOKEN.
 
-    Raises InputError where the dataset cannot be had.
+    Raises InputError where the dataset cannot be read.
+    """
+    check_fields(source.settings["fields"])
+    dataset = load(source.settings, root, split=source.settings["split"])
+    yield from items_of(source, dataset, source.settings["dataset"])
+
+
+def read_splits(source: Source, root: Path, store: Store) -> Iterator[Item]:
+    """The documents of ready-made splits, a folder's or a dataset's, each with its `split`.
+
+    The splits take turns, so the first so many documents are of all three. In a folder a text file
+    is one document, as elsewhere, however its split is named: rows go into JSONL.
+    Raises InputError where not all three splits are there, or others are, and as `read_files` and `read_hub` do.
     """
     settings = source.settings
     check_fields(settings["fields"])
-    name = settings["dataset"]
-    for number, row in enumerate(_streamed(settings, root), start=1):
-        yield source.row(row, {"dataset": name, "row": number}, name)
+    if origin_of_splits(settings) == "folder":
+        splits = {
+            split: chain.from_iterable(_from_file(source, path, root) for path in paths)
+            for split, paths in files_by_split(settings["folder"], root).items()
+        }
+    else:
+        name = settings["dataset"]
+        dataset = load(settings, root)
+        splits = {
+            split: items_of(source, dataset[own], f"{name}/{own}")
+            for split, own in own_names(f"dataset: {name}", dataset).items()
+        }
+    yield from in_turn(map(_in_split, items, repeat(split)) for split, items in splits.items())
 
 
-READERS = {"site": read_site, "files": read_files, "hub": read_hub}
+READERS = {"site": read_site, "files": read_files, "hub": read_hub, "splits": read_splits}
 
 
-def _streamed(settings: Mapping[str, Any], root: Path) -> Iterator[dict[str, Any]]:
-    from datasets import load_dataset
+def _in_split(item: Item, split: str) -> Item:
+    return item if item.document is None else replace(item, document={**item.document, "split": split})
 
-    name, revision = settings["dataset"], settings["revision"]
-    folder = root / name
-    where = str(folder) if folder.is_dir() else name
-    try:
-        yield from load_dataset(where, settings["subset"], split=settings["split"], revision=revision, streaming=True)
-    except Exception as error:  # the library and its clients raise some dozen kinds
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"dataset: {name} at {revision} cannot be had: {said}") from None
+
+def _from_file(source: Source, path: str, root: Path) -> Iterator[Item]:
+    if path.endswith(".jsonl"):
+        for line, row in zip(_lines(root / path), read_jsonl(root / path), strict=False):
+            yield source.row(row, {"path": path, "row": line}, path)
+    elif path.endswith(".txt"):
+        yield _from_text(source, path, (root / path).read_bytes())
+    else:
+        yield _from_page(source, {"path": path}, (root / path).read_bytes())
 
 
 def _lines(path: Path) -> Iterator[int]:
@@ -99,24 +122,24 @@ def _lines(path: Path) -> Iterator[int]:
         yield from (number for number, line in enumerate(handle, start=1) if line.strip())
 
 
-def _from_text(source: Source, path: str, body: bytes) -> Found:
+def _from_text(source: Source, path: str, body: bytes) -> Item:
     try:
         text = "\n".join(line.rstrip() for line in decode(body).split("\n")).strip()
     except UnicodeError as error:
-        return Found({"path": path}, reason=str(error))
+        return Item({"path": path}, reason=str(error))
     if not text:
-        return Found({"path": path}, reason="no text")
+        return Item({"path": path}, reason="no text")
     first, blank, rest = text.partition("\n\n")
     titled = blank and "\n" not in first
     title, text = (first.strip(), rest.strip()) if titled else (None, text)
-    return Found({"path": path}, source.document(text, path, title=title))
+    return Item({"path": path}, source.document(text, path, title=title))
 
 
-def _from_page(source: Source, place: dict[str, str], body: bytes, content_type: str | None = None, **own) -> Found:
+def _from_page(source: Source, place: dict[str, str], body: bytes, content_type: str | None = None, **own) -> Item:
     url = own.get("url")
     try:
         article = extract(body, source.settings["extraction"], content_type, url)
     except NothingToKeep as reason:
-        return Found(place, reason=str(reason))
+        return Item(place, reason=str(reason))
     (group,) = place.values()
-    return Found(place, source.document(article.text, group, title=article.title, author=article.author, **own))
+    return Item(place, source.document(article.text, group, title=article.title, author=article.author, **own))

@@ -24,7 +24,7 @@ def write_filtered(
 ) -> dict[str, Any]:
     """Write each document to `kept`, or with its reason to `dropped`, and what was counted last.
 
-    A reason holds `reason`, a short stable key, and the figures behind it; they become columns of
+    A reason holds `reason`, a short stable key, and the figures it rests on; they become columns of
     the dropped row. All three files are atomic; the counts are {read, kept, dropped: {reason: n}}.
 
     Raises RuntimeError where kept and dropped do not add up to `read`, if that is known before.

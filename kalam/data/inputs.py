@@ -1,22 +1,27 @@
 """The local files a source reads; light, for it is asked while the workflow is still being put together."""
 
 import glob
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kalam.data.ready_made import files_by_split, origin_of_splits
 from kalam.files.errors import InputError
 
 
 def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
     """The files of a source: those its patterns match, or all of a served or local folder; sorted, below `root`.
 
-    Raises InputError as `matched_files` and `folder_files` do.
+    Raises InputError as `matched_files`, `folder_files`, `origin_of_splits` and `files_by_split` do.
     """
+    folder_of_splits = source["kind"] == "splits" and origin_of_splits(source) == "folder"
     if source["kind"] == "files":
         files = matched_files(source["paths"], root)
     elif source["kind"] == "site" and source["serve"] is not None:
         files = folder_files("serve", source["serve"], root)
-    elif source["kind"] == "hub" and Path(root, source["dataset"]).is_dir():
+    elif folder_of_splits:
+        files = sorted(chain.from_iterable(files_by_split(source["folder"], root).values()))
+    elif source["kind"] in ("hub", "splits") and Path(root, source["dataset"]).is_dir():
         files = folder_files("dataset", source["dataset"], root)
     else:
         files = []

@@ -1,4 +1,4 @@
-"""Documents of a split, by register."""
+"""Rows of a file, all or those of some parts."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -8,25 +8,25 @@ from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 
 
-def documents_of(path: str | Path, registers: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """The documents of a file that are in one of the registers (in any, where none is named).
+def rows_of(path: str | Path, parts: Collection[str] | None = None, field: str = "register") -> list[dict[str, Any]]:
+    """The rows of a file whose `field` names one of the parts (all rows, where no part is named).
 
     Raises InputError where there is none: whatever follows would be about nothing.
     """
-    found = [row for row in read_jsonl(path) if registers is None or row["register"] in registers]
-    if not found:
-        raise InputError(f"{path}: no document" + (f" of register {', '.join(registers)}" if registers else ""))
-    return found
+    rows = [row for row in read_jsonl(path) if parts is None or row[field] in parts]
+    if not rows:
+        raise InputError(f"{path}: no row" + ("" if parts is None else f" of {field} {', '.join(parts)}"))
+    return rows
 
 
-def texts_of(path: str | Path, registers: Collection[str] | None = None) -> list[str]:
-    """The texts of `documents_of`."""
-    return [document["text"] for document in documents_of(path, registers)]
+def texts_of(path: str | Path, parts: Collection[str] | None = None, field: str = "register") -> list[str]:
+    """The texts of `rows_of`."""
+    return [row["text"] for row in rows_of(path, parts, field)]
 
 
-def texts_by_register(path: str | Path) -> dict[str, list[str]]:
-    """The texts of a file, by register."""
-    found: dict[str, list[str]] = {}
-    for document in documents_of(path):
-        found.setdefault(document["register"], []).append(document["text"])
-    return found
+def texts_by_part(path: str | Path, field: str = "register") -> dict[str, list[str]]:
+    """The texts of a file, by part. Raises InputError where there is none."""
+    texts: dict[str, list[str]] = {}
+    for row in rows_of(path):
+        texts.setdefault(row[field], []).append(row["text"])
+    return texts

@@ -1,104 +1,80 @@
-"""Train, validation and test, by group, register by register."""
+"""Train, validation and test, by group: as a source has them, otherwise register by register."""
 
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kalam.files.digests import digest_text
+from kalam.data.filtering import Document, Reason
+from kalam.data.holdout import held_out_groups
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl, write_jsonl
+from kalam.files.jsonl import read_jsonl, write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
 
-Document = dict[str, Any]
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # each stricter than the one before: a group is in the strictest of its splits
 
 
 def split_files(
-    merged: str | Path, outputs: Mapping[str, str | Path], settings: dict[str, Any], seed: int
-) -> dict[str, int]:
+    merged: str | Path,
+    outputs: Mapping[str, str | Path],
+    settings: dict[str, Any],
+    seed: int,
+    dropped: str | Path,
+    counts: str | Path,
+) -> dict[str, Any]:
     """Write the splits of a merged file to `outputs`, a path for each of train, validation and test.
 
-    Holds all documents in memory. Returns the number of documents of each split.
+    `dropped` gets what `split` drops, each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
+    Holds all documents in memory. Returns the counts.
     """
-    parts = split(list(read_jsonl(merged)), settings, seed)
-    counts = {name: write_jsonl(outputs[name], parts[name]) for name in SPLITS}
-    logger.info("split %s documents: %s", sum(counts.values()), counts)
-    return counts
+    documents = list(read_jsonl(merged))
+    parts, leaks = split(documents, settings, seed)
+    sizes = {name: write_jsonl(outputs[name], parts[name]) for name in SPLITS}
+    number = write_jsonl(dropped, ({**document, **reason} for document, reason in leaks))
+    figures = {"read": len(documents), "kept": sum(sizes.values()), "dropped": {"leak": number} if number else {}}
+    if figures["kept"] + number != figures["read"]:
+        raise RuntimeError(f"{merged}: {len(documents)} documents read, but {sizes} kept and {number} dropped")
+    write_json(counts, figures)
+    logger.info("split %s documents: %s, dropped %s", len(documents), sizes, figures["dropped"])
+    return figures
 
 
-def split(documents: Sequence[Document], settings: dict[str, Any], seed: int) -> dict[str, list[Document]]:
-    """The documents of `train`, `validation` and `test`, each in the order of the input.
+def split(
+    documents: Sequence[Document], settings: dict[str, Any], seed: int
+) -> tuple[dict[str, list[Document]], list[tuple[Document, Reason]]]:
+    """The documents of `train`, `validation` and `test`, and those dropped, all in the order of the input.
 
-    `settings` gives `validation` and `test`: below 1 a share of each register's documents,
-    otherwise a number of them. The groups of a register are taken in the order of a hash of seed
-    and name, for test first, as long as each brings it nearer to its size; where all are too
-    large, the smallest is. A group is never cut, and one that spans registers counts in each.
-    Nothing depends on a text, so editing one moves no other.
+    A document with a `split` of its own goes there (the file then says which, so the field ends
+    here); the groups of the others are held out as `held_out_groups` says. No group is in two
+    splits: one that has documents in several stays in the strictest (test, then validation). Its
+    others, and those without a split of their own, are dropped as leak, with the split `held_out`.
 
-    Raises InputError naming a register that cannot give each split a document.
+    Raises InputError as `held_out_groups` does, and naming a register without a document in some split.
     """
-    assignment = _Assignment(documents, seed)
-    for held_out, splits_after in (("test", 2), ("validation", 1)):
-        for register in assignment.registers:
-            assignment.fill(register, held_out, settings, splits_after)
-    parts: dict[str, list[Document]] = {name: [] for name in SPLITS}
+    given: dict[str, str] = {}
     for document in documents:
-        parts[assignment.place.get(document["group"], "train")].append(document)
-    return parts
+        if "split" in document:
+            name = document["group"]
+            given[name] = max(given.get(name, "train"), document["split"], key=SPLITS.index)
+    others = [document for document in documents if document["group"] not in given]
+    held_out = held_out_groups(others, settings, seed)
+    parts: dict[str, list[Document]] = {name: [] for name in SPLITS}
+    leaks = []
+    for document in documents:
+        group = document["group"]
+        place = given.get(group) or held_out.get(group, "train")
+        if group in given and document.get("split", "train") != place:
+            leaks.append((document, {"reason": "leak", "held_out": place}))
+        else:
+            parts[place].append({key: value for key, value in document.items() if key != "split"})
+    _require_every_split({document["register"] for document in documents}, parts)
+    return parts, leaks
 
 
-class _Assignment:
-    """Which groups are held out so far: `place`, from a group's name to its split."""
-
-    def __init__(self, documents: Sequence[Document], seed: int) -> None:
-        sizes: dict[str, Counter[str]] = defaultdict(Counter)
-        self.spans: dict[str, set[str]] = defaultdict(set)
-        for document in documents:
-            sizes[document["register"]][document["group"]] += 1
-            self.spans[document["group"]].add(document["register"])
-        order = {group: digest_text(f"{seed}\0{group}") for group in self.spans}
-        self.registers = {
-            register: dict(sorted(sizes[register].items(), key=lambda item: order[item[0]]))
-            for register in sorted(sizes)
-        }
-        self.free = {register: len(groups) for register, groups in self.registers.items()}
-        self.place: dict[str, str] = {}
-
-    def fill(self, register: str, held_out: str, settings: dict[str, Any], splits_after: int) -> None:
-        """Take groups of a register for a split, leaving one at least for each split after it."""
-        sizes = self.registers[register]
-        wanted = self._wanted(register, settings)[held_out]
-        held = sum(size for group, size in sizes.items() if self.place.get(group) == held_out)
-        for group, size in sizes.items():
-            if held + size - wanted <= wanted - held and self._take(group, held_out, splits_after):
-                held += size
-        if held == 0:
-            smallest_first = sorted(sizes, key=lambda group: sizes[group])
-            if not any(self._take(group, held_out, splits_after) for group in smallest_first):
-                raise self._too_small(register, settings)
-
-    def _take(self, group: str, held_out: str, splits_after: int) -> bool:
-        if group in self.place or any(self.free[register] <= splits_after for register in self.spans[group]):
-            return False
-        self.place[group] = held_out
-        for register in self.spans[group]:
-            self.free[register] -= 1
-        return True
-
-    def _wanted(self, register: str, settings: dict[str, Any]) -> dict[str, int]:
-        total = sum(self.registers[register].values())
-        sizes = {name: settings[name] for name in ("test", "validation")}
-        wanted = {name: max(1, round(size * total)) if size < 1 else int(size) for name, size in sizes.items()}
-        if sum(wanted.values()) >= total:
-            raise self._too_small(register, settings)
-        return wanted
-
-    def _too_small(self, register: str, settings: dict[str, Any]) -> InputError:
-        sizes = self.registers[register]
-        return InputError(
-            f"register {register}: {sum(sizes.values())} documents in {len(sizes)} groups found; wanted are "
-            f"test {settings['test']}, validation {settings['validation']} (below 1 a share) and a group for each split"
-        )
+def _require_every_split(registers: set[str], parts: Mapping[str, Sequence[Document]]) -> None:
+    for name in SPLITS:
+        for register in sorted(registers - {document["register"] for document in parts[name]}):
+            raise InputError(
+                f"register {register}: no document found for {name}; each split needs one whose group is in no other"
+            )

@@ -11,7 +11,7 @@ import numpy as np
 
 from kalam.files.errors import InputError
 
-# Score rows, one for each document under one model: id, register, bytes, characters, words, tokens (None
+# Score rows, one for each document under one model: id, group, part, bytes, characters, words, tokens (None
 # for a floor), nll (nats, summed over the document; None where the model could not score it).
 Rows = Sequence[dict[str, Any]]
 
@@ -41,7 +41,7 @@ MAY_BE_ZERO = ("nll", "correct")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over n documents with its 95 % interval; failures: documents that were not scored.
+    """A figure over n documents in so many groups with its 95 % interval; failures: documents not scored.
 
     A document not scored counts as one of infinite cost: the value is inf (None for a difference,
     where inf - inf has no value) and there is no interval. Nor is there one for a single document.
@@ -52,6 +52,12 @@ class Estimate:
     high: float | None
     n: int
     failures: int
+    groups: int
+
+
+def identity(document: dict[str, Any]) -> dict[str, str]:
+    """What a score row keeps of its document: which it is, what it must not be parted from, where tables put it."""
+    return {"id": document["id"], "group": document["group"], "part": document["register"]}
 
 
 def text_size(text: str) -> dict[str, int]:
@@ -79,14 +85,9 @@ def measure(rows: Rows, name: str) -> float:
     return _finished(finish, sums[0] / sums[1])
 
 
-def bits_per_byte(rows: Rows) -> float:
-    """Sum of nll / (ln 2 * sum of bytes)."""
-    return measure(rows, "bits_per_byte")
-
-
-def token_perplexity(rows: Rows) -> float:
-    """exp(sum of nll / sum of tokens); it compares within one tokenizer only."""
-    return measure(rows, "token_perplexity")
+def groups(rows: Rows) -> int:
+    """How many groups the documents of some rows are of."""
+    return len({row["group"] for row in rows})
 
 
 def failures(*scorings: Rows) -> int:
@@ -112,7 +113,7 @@ def estimates(
             ends = (None, None)
             if drawn is not None:
                 ends = _interval(drawn[:, keys.index(above)] / drawn[:, keys.index(below)], finish)
-            result[name] = Estimate(measure(rows, name), *ends, len(rows), failed)
+            result[name] = Estimate(measure(rows, name), *ends, len(rows), failed, groups(rows))
     return result
 
 
@@ -125,15 +126,15 @@ def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int, nam
     """
     require_same_text(rows, baseline)
     if failed := failures(rows, baseline):
-        return Estimate(None, None, None, len(rows), failed)
+        return Estimate(None, None, None, len(rows), failed, groups(rows))
     above, below, finish = (MEASURES | MASKED_MEASURES)[name]
     columns = _columns(rows, above, below)
     columns[:, 0] -= _columns(baseline, above)[:, 0]
     value = measure(rows, name) - measure(baseline, name)
     if len(rows) < 2:
-        return Estimate(value, None, None, len(rows), 0)
+        return Estimate(value, None, None, len(rows), 0, groups(rows))
     drawn = _resampled(columns, resamples, seed)
-    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), len(rows), 0)
+    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), len(rows), 0, groups(rows))
 
 
 def require_same_text(rows: Rows, others: Rows) -> None:
@@ -149,12 +150,12 @@ def require_same_text(rows: Rows, others: Rows) -> None:
             )
 
 
-def of_registers(rows: Iterable[dict[str, Any]], registers: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of some registers. Raises InputError where a register has none."""
-    kept = [row for row in rows if row["register"] in registers]
-    for register in registers:
-        if not any(row["register"] == register for row in kept):
-            raise InputError(f"no scored document of register {register}")
+def of_parts(rows: Iterable[dict[str, Any]], parts: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of some parts. Raises InputError where a part has none."""
+    kept = [row for row in rows if row["part"] in parts]
+    for part in parts:
+        if not any(row["part"] == part for row in kept):
+            raise InputError(f"no scored document of part {part}")
     return kept
 
 

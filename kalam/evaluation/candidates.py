@@ -1,11 +1,15 @@
 """Which base model codes the language best: candidates compared on the same text, and the choice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from kalam.evaluation.bits import Estimate, Rows, estimates, of_registers, require_same_text
+from kalam.evaluation.bits import Estimate, Rows, estimates, of_parts, require_same_text
 from kalam.files.errors import InputError
+from kalam.files.jsonl import read_jsonl, write_json
+from kalam.files.tables import write_tsv
 
+SPLIT = "validation"
 CANDIDATE_COLUMNS = [
     "model",
     "bits_per_byte",
@@ -22,24 +26,46 @@ CANDIDATE_COLUMNS = [
 ]
 
 
-def compare(
-    candidates: Mapping[str, dict[str, Any]],
-    registers: Sequence[str],
+def choose(
+    scores: Mapping[str, str | Path],
+    metas: Mapping[str, str | Path],
+    parts: Sequence[str],
     max_bits_per_byte: float,
     choice: str,
-    *,
-    split: str = "validation",
+    exportable: Callable[[Path], str | None] | None,
+    resamples: int,
+    seed: int,
+    table: str | Path,
+    best: str | Path,
+) -> None:
+    """Write the table of the candidates, and the best one.
+
+    By the name of each candidate, `scores` are its rows on the validation split and `metas` its `meta.json`. Where
+    the best one is to be exported, `exportable` says why the model in a folder cannot be. Raises InputError as
+    `compare` does.
+    """
+    candidates = {}
+    for name, file in scores.items():
+        reason = exportable(Path(metas[name]).parent) if exportable else None
+        candidates[name] = list(read_jsonl(file)), reason and f"cannot be exported: {reason}"
+    rows, chosen = compare(candidates, parts, max_bits_per_byte, choice, resamples, seed)
+    write_tsv(table, rows, CANDIDATE_COLUMNS)
+    write_json(best, chosen)
+
+
+def compare(
+    candidates: Mapping[str, tuple[Rows, str | None]],
+    parts: Sequence[str],
+    max_bits_per_byte: float,
+    choice: str,
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The table under CANDIDATE_COLUMNS, in the order given, and the best: model, bits_per_byte, split, registers,
-    choice.
+    """The table under CANDIDATE_COLUMNS, in the order given, and the best: model, bits_per_byte, split, parts, choice.
 
-    A candidate is {"rows": score rows, "eligible": bool, "reason": str or None}. One that comes in as not
-    eligible (its tokenizer loses text, say) has no comparable figures and gets none. Not eligible either is
-    one that could not score every document, is above `max_bits_per_byte` or comes in `barred` for the reason it
-    gives (it cannot be exported, say). `choice` is `lowest`, where a
-    tie goes to the first one, or the name of a candidate.
+    A candidate is its score rows, and why it is barred from the choice, if it is. Not eligible either is one that
+    could not score every document or is above `max_bits_per_byte`. `choice` is `lowest`, where a tie goes to the
+    first one, or the name of a candidate.
 
     Raises InputError where none is eligible, with each one's reason, where the chosen one is not, and where
     the candidates were scored on different texts.
@@ -47,15 +73,12 @@ def compare(
     if choice != "lowest" and choice not in candidates:
         raise InputError(f"candidates.choice: {choice}, allowed are lowest, {', '.join(candidates)}")
     table, reference = [], None
-    for name, candidate in candidates.items():
-        if not candidate["eligible"]:
-            table.append(_row(name, None, [], candidate["reason"] or "not eligible"))
-            continue
-        rows = of_registers(candidate["rows"], registers)
+    for name, (scored, barred) in candidates.items():
+        rows = of_parts(scored, parts)
         reference = reference or rows
         require_same_text(rows, reference)
         figures = estimates(rows, resamples, seed)
-        reason = _objection(figures["bits_per_byte"], rows, max_bits_per_byte) or candidate.get("barred")
+        reason = _objection(figures["bits_per_byte"], rows, max_bits_per_byte) or barred
         table.append(_row(name, figures, rows, reason))
 
     eligible = [row for row in table if row["eligible"]]
@@ -70,8 +93,8 @@ def compare(
     return table, {
         "model": best["model"],
         "bits_per_byte": best["bits_per_byte"],
-        "split": split,
-        "registers": list(registers),
+        "split": SPLIT,
+        "parts": list(parts),
         "choice": choice,
     }
 
@@ -86,12 +109,10 @@ def _objection(bits: Estimate, rows: Rows, limit: float) -> str | None:
     return None
 
 
-def _row(name: str, figures: dict[str, Estimate] | None, rows: Rows, reason: str | None) -> dict[str, Any]:
-    row = dict.fromkeys(CANDIDATE_COLUMNS) | {"model": name, "eligible": reason is None, "reason": reason}
-    if figures is None:
-        return row
+def _row(name: str, figures: dict[str, Estimate], rows: Rows, reason: str | None) -> dict[str, Any]:
     bits = figures["bits_per_byte"]
-    return row | {
+    return {
+        "model": name,
         "bits_per_byte": bits.value,
         "low": bits.low,
         "high": bits.high,
@@ -101,4 +122,6 @@ def _row(name: str, figures: dict[str, Estimate] | None, rows: Rows, reason: str
         "bytes": sum(r["bytes"] for r in rows),
         "n": bits.n,
         "failures": bits.failures,
+        "eligible": reason is None,
+        "reason": reason,
     }

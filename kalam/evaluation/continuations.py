@@ -1,10 +1,10 @@
 """Held-out openings continued by the base and by the adapted model, side by side on a page."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kalam.evaluation.html_page import page
+from kalam.evaluation.html_page import html_page
 from kalam.files.digests import digest_text
 from kalam.text.tokens import encode_plain, prefix_token
 
@@ -13,7 +13,27 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 OPENING = 0.25  # of a document's lines, or of its words where it is one line
+LENGTH = 300  # characters that are continued at most
 TEMPERATURE, TOP_P = 0.8, 0.95
+
+
+def page(
+    title: str,
+    language: str,
+    load: "Mapping[str, Callable[[], torch.nn.Module]]",
+    tokenizer: "PreTrainedTokenizerFast",
+    rows: Mapping[str, Sequence[dict[str, Any]]],
+    count: int,
+    seed: int,
+) -> str:
+    """The page of a causal run: openings of `count` documents of `rows["test"]`, continued by what `load` loads as
+    `base` and as `adapted`."""
+    found = [{"opening": opening, "text": rest[:LENGTH]} for opening, rest in openings(rows["test"], count)]
+    for role in ("base", "adapted"):
+        model = load[role]()
+        for number, row in enumerate(found, start=seed):
+            row[role] = continue_text(model, tokenizer, row["opening"], len(row["text"]), number)
+    return render(title, language, found)
 
 
 def openings(documents: Sequence[dict[str, Any]], count: int) -> list[tuple[str, str]]:
@@ -48,14 +68,14 @@ def continue_text(
     return tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
-def continuations_page(title: str, language: str, rows: Sequence[dict[str, str]]) -> str:
+def render(title: str, language: str, rows: Sequence[dict[str, str]]) -> str:
     """The page; each row has opening, text (what the author wrote), base and adapted, all escaped here."""
     sections = "\n".join(_section(row) for row in rows)
     note = (
         f"Openings of documents that no model has seen; each model goes on by sampling at temperature {TEMPERATURE:g} "
         f"(top-p {TOP_P:g}) with the same seed. A picture of what was learnt, not a measure of it."
     )
-    return page(title, language, note, sections, columns=3)
+    return html_page(title, language, note, sections, columns=3)
 
 
 def _section(row: dict[str, str]) -> str:

@@ -2,13 +2,14 @@
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kalam.evaluation.html_page import page
+from kalam.evaluation.hidden_tokens import CountingFloor
+from kalam.evaluation.html_page import html_page
 from kalam.files.digests import digest_text
 from kalam.text.tokens import encode_plain, prefix_token
 
@@ -73,14 +74,35 @@ def guess(model: "torch.nn.Module", tokenizer: "PreTrainedTokenizerFast", gap: G
     return list(zip(names, shares.values.tolist(), strict=True))
 
 
-def fillings_page(title: str, language: str, rows: Sequence[tuple[Gap, dict[str, Guesses]]]) -> str:
+def page(
+    title: str,
+    language: str,
+    load: "Mapping[str, Callable[[], torch.nn.Module]]",
+    tokenizer: "PreTrainedTokenizerFast",
+    rows: Mapping[str, Sequence[dict[str, Any]]],
+    count: int,
+    context: int,
+) -> str:
+    """The page of a masked run: gaps in `count` documents of `rows["test"]`, filled by the floor, which counts
+    `rows["train"]`, and by what `load` loads as `base` and as `adapted`."""
+    hidden = gaps(tokenizer, rows["test"], count, context)
+    floor = CountingFloor(tokenizer, [document["text"] for document in rows["train"]]).best(GUESSES)
+    guesses = [{"floor": floor} for _ in hidden]
+    for name, role in (("base", "base"), ("trained", "adapted")):
+        model = load[role]()
+        for gap, found in zip(hidden, guesses, strict=True):
+            found[name] = guess(model, tokenizer, gap)
+    return render(title, language, list(zip(hidden, guesses, strict=True)))
+
+
+def render(title: str, language: str, rows: Sequence[tuple[Gap, dict[str, Guesses]]]) -> str:
     """The page; each row has a gap and the guesses of each system, all escaped here."""
     note = (
         f"One token of each held-out document is hidden; each column has its {GUESSES} likeliest fillings with their "
         "probabilities. A mark (▁) is the space before a word. The floor always says the most frequent tokens."
     )
     sections = "\n".join(_section(gap, guesses) for gap, guesses in rows)
-    return page(title, language, note, sections, columns=1 + len(rows[0][1]) if rows else 1)
+    return html_page(title, language, note, sections, columns=1 + len(rows[0][1]) if rows else 1)
 
 
 def _section(gap: Gap, guesses: dict[str, Guesses]) -> str:

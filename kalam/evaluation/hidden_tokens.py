@@ -2,14 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kalam.evaluation.bits import text_size
+from kalam.data.selection import rows_of, texts_of
+from kalam.evaluation.bits import identity, text_size
 from kalam.files.errors import InputError
-from kalam.text.tokens import encode_plain, prefix_token
+from kalam.files.jsonl import read_json, write_jsonl
+from kalam.text.tokens import encode_plain, load_tokenizer, prefix_token
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +58,7 @@ def score(
     seed: int,
     batch: int,
 ) -> list[dict[str, Any]]:
-    """One row per document: id, register, bytes, characters, words, tokens, nll (nats, summed), correct.
+    """One row per document: id, group, part, bytes, characters, words, tokens, nll (nats, summed), correct.
 
     Every token is hidden once, a `share` of a window's tokens at a time. An unknown token is scored like
     any other, and `unknown` counts them: a model is not compared over another's tokens.
@@ -82,8 +85,7 @@ def score(
 
 def _row(document: dict[str, Any], tokens: Sequence[int], unknown: int | None) -> dict[str, Any]:
     return {
-        "id": document["id"],
-        "register": document["register"],
+        **identity(document),
         **text_size(document["text"]),
         "tokens": len(tokens),
         "unknown": sum(token == unknown for token in tokens),
@@ -142,3 +144,17 @@ class CountingFloor:
             row = _row(document, tokens, self.tokenizer.unk_token_id)
             rows.append(row | {"nll": math.fsum(self.nll[tokens]), "correct": tokens.count(guess)})
         return rows
+
+
+def write_floor(
+    base: str | Path,
+    train: str | Path,
+    parts: Collection[str],
+    rows: Mapping[str, str | Path],
+    outputs: Mapping[str, str | Path],
+) -> None:
+    """Count the tokens of some parts of the training split, and write the rows of held-out splits under that floor;
+    `base` is the `base.json` that names the tokenizer."""
+    floor = CountingFloor(load_tokenizer(read_json(base)["folder"]), texts_of(train, parts))
+    for split, path in rows.items():
+        write_jsonl(outputs[split], floor.score(rows_of(path)))

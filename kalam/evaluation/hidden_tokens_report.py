@@ -1,25 +1,26 @@
 """What a masked model has learnt, as metric rows and as a table for people."""
 
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kalam.evaluation.bits import (
     MASKED_MEASURES,
     Estimate,
+    Rows,
     estimates,
-    of_registers,
+    groups,
+    of_parts,
     paired_difference,
     require_same_text,
 )
-from kalam.evaluation.metrics import metric_row
+from kalam.evaluation.metrics import estimate_of, metric_row
+from kalam.evaluation.run_files import Evaluation, System
 from kalam.evaluation.verdict import direction
-from kalam.files.jsonl import read_jsonl
 
 SPLITS = ("validation", "test")
-# By folder, in the order of the table: what is scored, and what the table calls it.
-SYSTEMS = {"floor": "floor, counted", "base": "base", "trained": "trained"}
+# By role, in the order of the table, what the table calls it.
+LABELS = {"floor": "floor, counted", "base": "base", "adapted": "trained"}
 EXPLANATION = (
     "Every token of a document is hidden once, {share:.0%} of a window's tokens at a time, by the same draw for "
     "every line. The loss is in nats per hidden token, the accuracy the share that was the best guess. These figures "
@@ -28,84 +29,97 @@ EXPLANATION = (
 )
 
 
-def masked_rows(
-    project: str, run: str, base: str, results: Path, digests: dict[str, dict[str, str]], resamples: int, seed: int
-) -> list[dict[str, Any]]:
-    """Metric rows of a masked run: each system on each register of each split, and the differences
-    between what was trained and the other two.
+def evaluate(
+    about: Mapping[str, Any],
+    base: Mapping[str, Any],
+    systems: Sequence[System],
+    digests: Mapping[str, Mapping[str, str]],
+    resamples: int,
+    seed: int,
+) -> Evaluation:
+    """What a masked run came to (kalam.evaluation.run_files).
 
-    `results` is the run's folder; `digests` has the SHA-256 of the text by split and register. Raises
-    InputError where two systems were scored on different texts.
+    `about` has project, run, language and the `share` of hidden tokens; `base` is what `base.json` says, `digests`
+    the SHA-256 of the held-out text by split and part.
+    """
+    metrics = hidden_token_rows(about, systems, digests, resamples, seed)
+    return Evaluation(systems, metrics, render(about, base["model"], metrics))
+
+
+def hidden_token_rows(
+    about: Mapping[str, Any],
+    systems: Sequence[System],
+    digests: Mapping[str, Mapping[str, str]],
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Metric rows of a masked run: each system on each part of each split, and the differences between what was
+    trained and the other two.
+
+    Raises InputError where two systems were scored on different texts.
     """
     result = []
     for split in SPLITS:
-        scored = {system: list(read_jsonl(results / "masked" / system / f"{split}.jsonl")) for system in SYSTEMS}
-        for register, digest in digests[split].items():
-            rows = {system: of_registers(some, [register]) for system, some in scored.items()}
-            place = {
-                "project": project,
-                "split": split,
-                "register": register,
-                "context": None,
-                "text_sha256": digest,
-            }
-            for system, some in rows.items():
-                require_same_text(some, rows["trained"])
-                name = {"model": base, "run": run} if system == "trained" else {"model": system, "run": run}
+        scored = {system.role: system for system in systems if system.split == split}
+        for part, digest in digests[split].items():
+            rows = {role: of_parts(system.rows, [part]) for role, system in scored.items()}
+            place = {key: about[key] for key in ("project", "run")}
+            place |= {"split": split, "part": part, "context": None, "text_sha256": digest}
+            for role, some in rows.items():
+                require_same_text(some, rows["adapted"])
                 figures = estimates(some, resamples, seed, MASKED_MEASURES)
                 figures["hidden_tokens"] = _total(some, "tokens")
                 figures["unknown_tokens"] = _total(some, "unknown")
+                name = {"system": scored[role].name, "role": role}
                 result += [metric_row(figure, metric, **name, **place) for metric, figure in figures.items()]
+            name = {"system": scored["adapted"].name, "role": "adapted"}
             for other in ("floor", "base"):
-                gap = paired_difference(rows["trained"], rows[other], resamples, seed, "masked_nll")
-                result.append(metric_row(gap, f"masked_nll_minus_{other}", model=base, run=run, **place))
+                gap = paired_difference(rows["adapted"], rows[other], resamples, seed, "masked_nll")
+                result.append(metric_row(gap, f"masked_nll_minus_{other}", **name, **place))
     return result
 
 
-def _total(rows: Sequence[dict[str, Any]], key: str) -> Estimate:
-    return Estimate(sum(row[key] for row in rows), None, None, len(rows), 0)
+def _total(rows: Rows, key: str) -> Estimate:
+    return Estimate(sum(row[key] for row in rows), None, None, len(rows), 0, groups(rows))
 
 
-def render_masked(project: str, run: str, base: str, language: str, share: float, metrics: list[dict[str, Any]]) -> str:
-    """The part of `ppl.txt` about a masked run, made from its metric rows alone."""
-    figures = {(row["model"], row["split"], row["register"], row["metric"]): row for row in metrics}
-    places = list(dict.fromkeys((row["split"], row["register"]) for row in metrics))
-    names = {base if system == "trained" else system: label for system, label in SYSTEMS.items()}
-    parts = [
-        [f"Hidden tokens: project {project}, run {run} of {base}", f"language {language}"],
-        textwrap.wrap(EXPLANATION.format(share=1 / round(1 / share)), 100),
+def render(about: Mapping[str, Any], base: str, metrics: Sequence[dict[str, Any]]) -> str:
+    """The report of a masked run, made from its metric rows alone."""
+    figures = {(row["role"], row["split"], row["part"], row["metric"]): row for row in metrics}
+    places = list(dict.fromkeys((row["split"], row["part"]) for row in metrics))
+    sections = [
+        [f"Hidden tokens: project {about['project']}, run {about['run']} of {base}", f"language {about['language']}"],
+        textwrap.wrap(EXPLANATION.format(share=1 / round(1 / about["share"])), 100),
     ]
-    for split, register in places:
-        some = figures[base, split, register, "hidden_tokens"]
+    for split, part in places:
+        some = figures["adapted", split, part, "hidden_tokens"]
         lines = [
-            f"Register {register}, split {split}: {some['n']} documents, {some['value']:,d} hidden tokens",
+            f"Register {part}, split {split}: {some['n']} documents, {some['value']:,d} hidden tokens",
             f"{'':16}  {'nats/token':>10}  {'95% interval':16}  {'accuracy':>8}",
         ]
-        for model, label in names.items():
-            loss, hits = (figures[model, split, register, metric] for metric in MASKED_MEASURES)
+        for role, label in LABELS.items():
+            loss, hits = (figures[role, split, part, metric] for metric in MASKED_MEASURES)
             interval = "-" if loss["low"] is None else f"[{loss['low']:.4f}, {loss['high']:.4f}]"
             lines.append(f"{label:16}  {loss['value']:10.4f}  {interval:16}  {hits['value']:8.3f}")
-        parts.append(lines)
+        sections.append(lines)
     sentences = []
-    for split, register in places:
+    for split, part in places:
         if split == "test":
-            gap = figures[base, split, register, "masked_nll_minus_floor"]
-            sentences.append(_sentence(register, Estimate(**{key: gap[key] for key in Estimate.__annotations__})))
-            if unknown := figures[base, split, register, "unknown_tokens"]["value"]:
+            sentences.append(_sentence(part, estimate_of(figures["adapted", split, part, "masked_nll_minus_floor"])))
+            if unknown := figures["adapted", split, part, "unknown_tokens"]["value"]:
                 sentences.append(f"Of its tokens {unknown:,d} are unknown to the tokenizer.")
-    parts.append(textwrap.wrap(" ".join(sentences), 100))
-    parts.append([f"Loss curves: runs/{run}/curves.svg", f"Fillings: runs/{run}/fillings.html", "Figures: metrics.tsv"])
-    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+    sections.append(textwrap.wrap(" ".join(sentences), 100))
+    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
 
-def _sentence(register: str, gap: Estimate) -> str:
+def _sentence(part: str, gap: Estimate) -> str:
     size = f"{abs(gap.value):.4f} nats a token [{gap.low:+.4f}, {gap.high:+.4f}]" if gap.low is not None else ""
     match direction(gap):
         case "fewer":
-            return f"On {register} the trained model is {size} below the floor: it has learnt more than frequencies."
+            return f"On {part} the trained model is {size} below the floor: it has learnt more than frequencies."
         case "more":
-            return f"On {register} the trained model is {size} above the floor: counting tokens predicts better."
+            return f"On {part} the trained model is {size} above the floor: counting tokens predicts better."
         case "unclear":
-            return f"On {register} the trained model cannot be told from the floor."
+            return f"On {part} the trained model cannot be told from the floor."
         case _:
-            return f"On {register} nothing can be said, since there is no interval for {gap.n} document(s)."
+            return f"On {part} nothing can be said, since there is no interval for {gap.n} document(s)."

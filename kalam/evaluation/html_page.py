@@ -30,7 +30,7 @@ p.note {{ color: #5b6875; }}
 """
 
 
-def page(title: str, language: str, note: str, sections: str, columns: int) -> str:
+def html_page(title: str, language: str, note: str, sections: str, columns: int) -> str:
     """The page; `sections` is HTML, title and note are escaped here."""
     direction = "rtl" if SCRIPTS[language].right_to_left else "ltr"
     return PAGE.format(

@@ -1,5 +1,6 @@
 """Metric rows: what every table and page of results is made from."""
 
+from dataclasses import fields
 from typing import Any
 
 from kalam.evaluation.bits import Estimate, Rows, estimates
@@ -7,9 +8,10 @@ from kalam.evaluation.bits import Estimate, Rows, estimates
 METRIC_COLUMNS = [
     "project",
     "run",
-    "model",
+    "system",
+    "role",
     "split",
-    "register",
+    "part",
     "metric",
     "profile",
     "context",
@@ -18,6 +20,7 @@ METRIC_COLUMNS = [
     "low",
     "high",
     "n",
+    "groups",
     "failures",
 ]
 
@@ -27,67 +30,52 @@ def metric_row(
     metric: str,
     *,
     project: str,
-    run: str | None,
-    model: str,
+    run: str,
+    system: str,
+    role: str,
     split: str,
-    register: str,
+    part: str,
     context: int | None,
     text_sha256: str | None,
-    profile: str | None = None,
 ) -> dict[str, Any]:
-    """One estimate under METRIC_COLUMNS. `context` is in bytes of text; `profile` names how outputs of OCR
-    are normalised before they are compared."""
+    """One estimate under METRIC_COLUMNS. `run` is the one whose tables it stands in, `system` what was scored and
+    `role` as what; `context` is in bytes of text. `profile`, how outputs of OCR are normalised before they are
+    compared, is none of a language model's."""
     return {
         "project": project,
         "run": run,
-        "model": model,
+        "system": system,
+        "role": role,
         "split": split,
-        "register": register,
+        "part": part,
         "metric": metric,
-        "profile": profile,
+        "profile": None,
         "context": context,
         "text_sha256": text_sha256,
         "value": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
         "n": estimate.n,
+        "groups": estimate.groups,
         "failures": estimate.failures,
     }
 
 
-def metric_rows(
-    project: str,
-    run: str | None,
-    model: str,
-    split: str,
-    register: str,
-    rows: Rows,
-    context: int,
-    text_sha256: str,
-    resamples: int,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Every measure of one model on one text, from its score rows, and the sums of bytes and tokens behind them.
+def metric_rows(rows: Rows, resamples: int, seed: int, **place: Any) -> list[dict[str, Any]]:
+    """Every measure of one system on one text, from its score rows, and the sums of bytes and tokens that they rest on.
 
-    `run` is None for a model without one, such as a floor. A document that could not be scored is not
-    left out, which would flatter the model: it counts as infinitely costly, so each measure of the nll
-    is inf without an interval, and `failures` says how many there are. Raises InputError as `estimates` does.
+    `place` is what metric_row asks for. A document that could not be scored is not left out, which would flatter the
+    model: it counts as infinitely costly, so each measure of the nll is inf without an interval, and `failures` says
+    how many there are. Raises InputError as `estimates` does.
     """
     figures = estimates(rows, resamples, seed)
-    failed = figures["bits_per_byte"].failures
+    bits = figures["bits_per_byte"]
     for name in ("bytes", "tokens") if "token_perplexity" in figures else ("bytes",):
-        figures[name] = Estimate(sum(row[name] for row in rows), None, None, len(rows), failed)
-    return [
-        metric_row(
-            figure,
-            name,
-            project=project,
-            run=run,
-            model=model,
-            split=split,
-            register=register,
-            context=context,
-            text_sha256=text_sha256,
-        )
-        for name, figure in figures.items()
-    ]
+        total = sum(row[name] for row in rows)
+        figures[name] = Estimate(total, None, None, len(rows), bits.failures, bits.groups)
+    return [metric_row(figure, name, **place) for name, figure in figures.items()]
+
+
+def estimate_of(row: dict[str, Any]) -> Estimate:
+    """The estimate that a metric row was made of."""
+    return Estimate(*(row[field.name] for field in fields(Estimate)))

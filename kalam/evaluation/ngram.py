@@ -1,14 +1,17 @@
 """A character n-gram language model: the floor that any larger model has to pass."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kalam.evaluation.bits import text_size
+from kalam.data.selection import rows_of, texts_of
+from kalam.evaluation.bits import identity, text_size
 from kalam.files.errors import InputError
+from kalam.files.jsonl import write_json, write_jsonl
 
 START = 0x110000  # stands before a document; beyond Unicode, so no text contains it
 # How many characters UTF-8 writes in 1, 2, 3 and 4 bytes, and the first code point of each length after
@@ -132,8 +135,7 @@ def floor_rows(model: CharacterNgram, documents: Sequence[dict[str, Any]]) -> li
     """Score rows of the floor, one per document; it has characters for tokens, so `tokens` is None."""
     return [
         {
-            "id": document["id"],
-            "register": document["register"],
+            **identity(document),
             **text_size(document["text"]),
             "tokens": None,
             "nll": float(nll),
@@ -141,6 +143,25 @@ def floor_rows(model: CharacterNgram, documents: Sequence[dict[str, Any]]) -> li
         }
         for document, nll in zip(documents, model.nlls([d["text"] for d in documents])[-1], strict=True)
     ]
+
+
+def write_floors(
+    rows: Mapping[str, str | Path],
+    parts: Mapping[str, Sequence[str]],
+    orders: Sequence[int],
+    outputs: Mapping[str, str | Path],
+    meta: str | Path,
+) -> None:
+    """Count a floor for each entry of `parts` (its name, and the parts of the training split that it reads), score
+    the test split under it, and write the rows to `outputs` and the orders that were chosen to `meta`."""
+    documents = rows_of(rows["test"])
+    chosen = {}
+    for floor, some in parts.items():
+        train, validation = (texts_of(rows[split], some) for split in ("train", "validation"))
+        model = choose_order(train, validation, orders)
+        chosen[floor] = model.order
+        write_jsonl(outputs[floor], floor_rows(model, documents))
+    write_json(meta, {"parts": parts, "orders": chosen})
 
 
 def _stream(texts: Sequence[str], pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kalam.evaluation.bits import text_size
+from kalam.evaluation.bits import identity, text_size
 from kalam.files.errors import InputError
 from kalam.text.tokens import encode_plain, prefix_token
 
@@ -86,7 +86,7 @@ def score(
     stride: int,
     batch: int,
 ) -> list[dict[str, Any]]:
-    """One row per document: id, register, bytes, characters, words, tokens, nll (nats, summed), failure.
+    """One row per document: id, group, part, bytes, characters, words, tokens, nll (nats, summed), failure.
 
     A document that the tokenizer does not keep has no nll but its failure. Raises InputError where
     a window is longer than the model's positions.
@@ -100,8 +100,7 @@ def score(
         ids, starts, failure = encode(tokenizer, text)
         rows.append(
             {
-                "id": document["id"],
-                "register": document["register"],
+                **identity(document),
                 **text_size(text),
                 "tokens": len(ids),
                 "nll": None if failure else 0.0,

@@ -1,6 +1,6 @@
-"""A model folder as any stranger reads it: the plain Auto classes, in a fresh process.
+"""A reader of model folders by transformers' Auto classes, which is how others load them.
 
-python -m kalam.export.auto_reader FOLDER, asked and answered as kalam.export.reading says.
+python -m kalam.export.auto_reader FOLDER; kalam.export.reader_process says what it is asked and what it answers.
 """
 
 import sys
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kalam.export.reading import answer
+from kalam.export.reader_process import answer
 
 
-class Stranger:
+class AutoReader:
     """The model and the tokenizer of a folder, in fp32."""
 
     def __init__(self, folder: str):
@@ -24,8 +24,8 @@ class Stranger:
             self.model.to("cuda")
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
-    def encode(self, text: str, usual: bool) -> list[int]:
-        if usual:
+    def encode(self, text: str, special: bool) -> list[int]:
+        if special:
             return self.tokenizer(text)["input_ids"]
         return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
@@ -38,10 +38,10 @@ class Stranger:
 
     def greedy(self, tokens: Sequence[int], count: int) -> list[int]:
         found: list[int] = []
-        while len(found) < count:  # not generate(), which makes an end of the text impossible or stops there
+        while len(found) < count:  # not generate(), which forbids the end-of-text token or stops at it
             found.append(int(self.logits([*tokens, *found])[-1].argmax()))
         return found
 
 
 if __name__ == "__main__":
-    answer(lambda: Stranger(sys.argv[1]))
+    answer(lambda: AutoReader(sys.argv[1]))

@@ -1,8 +1,13 @@
-"""The model card that lies in an exported folder."""
+"""The model card of an exported run: `README.md` in its folder."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from kalam.files.atomic import atomic_write
+from kalam.files.jsonl import read_json
+from kalam.files.tables import read_tsv
 
 HOW = """\
 ```python
@@ -19,6 +24,22 @@ It repeats what its texts hold, mistakes and prejudices included, and states fal
 held-out text of the same sources. Text in other languages or registers was not what it was adapted to."""
 
 
+def write_card(
+    project: str,
+    section: dict[str, Any],
+    run: str,
+    merged: str | Path,
+    statistics: str | Path,
+    metrics: str | Path,
+    target: str | Path,
+) -> None:
+    """Write the card of a run, from the files of its merged model's `meta.json`, the corpus statistics and the
+    project's metrics; `section` is the project's part of the configuration."""
+    text = card(project, section, run, read_json(merged), read_tsv(statistics), read_tsv(metrics))
+    with atomic_write(target) as handle:
+        handle.write(text)
+
+
 def card(
     project: str,
     section: dict[str, Any],
@@ -29,11 +50,11 @@ def card(
 ) -> str:
     """The card in Markdown, with the hub's metadata at its head.
 
-    `section` is the project's part of the configuration, `meta` the merged model's `meta.json`, `counts`
-    and `metrics` the rows of the corpus statistics and of the project's metrics.
+    `meta` is the merged model's `meta.json`; `counts` and `metrics` are the rows of the dataset's statistics and
+    of the run's metrics.
     """
     trained, base = section["runs"][run], meta["base"]
-    sources = {name: s for name, s in section["sources"].items() if s["register"] in _registers(section, run, base)}
+    sources = _sources(section, run, base)
     licences = sorted({source["licence"] or "unknown" for source in sources.values()})
     head = {
         "language": [section["language"]],
@@ -45,7 +66,7 @@ def card(
     parts = [
         "---\n" + yaml.safe_dump({k: v for k, v in head.items() if v}, sort_keys=False) + "---",
         f"# {project}: {run}",
-        f"{_article(section['models'][base])}, adapted to {', '.join(trained['registers'])}, in {meta['dtype']}.",
+        f"{_kind(section['models'][base])}, adapted to {', '.join(trained['parts'])}, in {meta['dtype']}.",
         "## Data and licences",
         _table(["source", "register", "licence", "author"], [_source(name, s) for name, s in sources.items()]),
         _table(list(counts[0]), [list(row.values()) for row in counts]) if counts else "",
@@ -53,11 +74,8 @@ def card(
         "## Recipe",
         "```yaml\n" + yaml.safe_dump({run: trained}, sort_keys=False).rstrip() + "\n```",
         "## Metrics",
-        _table(
-            ["register", "model", "bits per byte", "95 % interval"],
-            [_metric(row) for row in _wanted(metrics, run, base)],
-        ),
-        f"Merged weights beside base and adapter: KL divergence {meta['figures']['divergence']:.2g} nats a token, "
+        _table(["register", "model", "bits per byte", "95 % interval"], _scores(metrics)),
+        f"Merged weights against base and adapter: KL divergence {meta['figures']['divergence']:.2g} nats a token, "
         f"{meta['figures']['agreement']:.2%} of the likeliest tokens the same.",
         "## Use",
         HOW.format(name=(section["exports"]["repository"] or f"results/{project}/exports/{run}")),
@@ -69,11 +87,17 @@ def card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _registers(section: dict[str, Any], run: str, base: str) -> set[str]:
-    return {*section["runs"][run]["registers"], *section["models"][base].get("registers", [])}
+def _sources(section: dict[str, Any], run: str, base: str) -> dict[str, dict[str, Any]]:
+    """The sources that the run and its base were trained on."""
+    found = {}
+    for user in (section["models"][base], section["runs"][run]):
+        if "dataset" in user:
+            sources = section["datasets"][user["dataset"]]["sources"]
+            found |= {name: source for name, source in sources.items() if source["register"] in user["parts"]}
+    return found
 
 
-def _article(model: dict[str, Any]) -> str:
+def _kind(model: dict[str, Any]) -> str:
     return "A small model made from nothing" if model["kind"] == "scratch" else "A pretrained model"
 
 
@@ -87,15 +111,18 @@ def _source(name: str, source: dict[str, Any]) -> list[str]:
     return [name, source["register"], source["licence"] or "unknown", source["author"] or "unknown"]
 
 
-def _wanted(metrics: list[dict[str, str]], run: str, base: str) -> list[dict[str, str]]:
-    bits = [row for row in metrics if row["metric"] == "bits_per_byte" and row["split"] == "test"]
-    return [row for row in bits if row["run"] == run or (row["model"] == base and not row["run"])]
+def _scores(metrics: list[dict[str, str]]) -> list[list[str]]:
+    """Register, model, bits per byte and interval of the run, its floors and its base, on the test split.
 
-
-def _metric(row: dict[str, str]) -> list[str]:
-    name = row["model"] if row["model"].startswith("floor") else "this model" if row["run"] else "its base"
-    interval = f"[{row['low']}, {row['high']}]" if row["low"] else "-"
-    return [row["register"], name, row["value"], interval]
+    The only function here that knows the columns of metric rows.
+    """
+    names = {"floor_base": "floor_base", "floor": "floor", "base": "its base", "adapted": "this model"}
+    scores = []
+    for row in metrics:
+        if row["metric"] == "bits_per_byte" and row["split"] == "test" and row["role"] in names:
+            interval = f"[{row['low']}, {row['high']}]" if row["low"] else "-"
+            scores.append([row["part"], names[row["role"]], row["value"], interval])
+    return scores
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""An exported model in the terminal, for a person's own look.
+"""An exported model in the terminal, to be tried by a person.
 
 python -m kalam.export.chat results/<project>/exports/<run>.<quantisation>.gguf [--temperature 0.8] [--length 200]
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="the GGUF")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--length", type=int, default=200, help="tokens of an answer")
-    parser.add_argument("--context", type=int, default=0, help="tokens in sight; the model's own where 0")
+    parser.add_argument("--context", type=int, default=0, help="tokens of context; the model's own where 0")
     given = parser.parse_args()
     if not given.file.is_file():
         parser.error(f"{given.file}: no such file")
@@ -33,19 +33,19 @@ def main() -> None:
 
 
 def talk(model, temperature: float, length: int) -> None:
-    """Read a line, print what the model makes of it as it comes, until there is nothing to read."""
-    chats = "tokenizer.chat_template" in model.metadata
-    said: list[dict[str, str]] = []
-    prompt = "you> " if chats else "begin> "
+    """Read a line and print the model's answer as it comes, until a line is empty or there is none."""
+    has_template = "tokenizer.chat_template" in model.metadata
+    messages: list[dict[str, str]] = []
+    prompt = "you> " if has_template else "begin> "
     while line := _read(prompt):
-        said.append({"role": "user", "content": line})
-        if not chats:
+        messages.append({"role": "user", "content": line})
+        if not has_template:
             print(line, end="")
         pieces = []
-        for piece in _stream(model, said if chats else line, temperature, length):
+        for piece in _stream(model, messages if has_template else line, temperature, length):
             pieces.append(piece)
             print(piece, end="", flush=True)
-        said.append({"role": "assistant", "content": "".join(pieces)})
+        messages.append({"role": "assistant", "content": "".join(pieces)})
         print()
 
 
@@ -56,13 +56,13 @@ def _read(prompt: str) -> str:
         return ""
 
 
-def _stream(model, what: str | list[dict[str, str]], temperature: float, length: int) -> Iterator[str]:
+def _stream(model, asked: str | list[dict[str, str]], temperature: float, length: int) -> Iterator[str]:
     settings = {"temperature": temperature, "max_tokens": length, "stream": True}
-    if isinstance(what, str):
-        for part in model.create_completion(what, **settings):
+    if isinstance(asked, str):
+        for part in model.create_completion(asked, **settings):
             yield part["choices"][0]["text"]
     else:
-        for part in model.create_chat_completion(what, **settings):
+        for part in model.create_chat_completion(asked, **settings):
             yield part["choices"][0]["delta"].get("content") or ""
 
 

@@ -1,71 +1,21 @@
-"""Which architectures become GGUF: those of llama.cpp's converter that were tried here, from training to the gate."""
+"""Whether a model, or a project of the configuration, can be exported: asked before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kalam.configuration.project import BEST, CAUSAL, LOWEST, candidates, exported_runs, root
+from kalam.configuration.project import LOWEST, candidates, exported_runs, root
+from kalam.configuration.tasks import BEST, tasks
+from kalam.export.architectures import adapter_objection, architecture_objection
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
 
-# By transformers' `model_type`. XGLM is no architecture of llama.cpp.
-CONVERTIBLE = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gemma3", "qwen3_vl")
-# AutoTokenizer puts this architecture's own pre-tokeniser in place of the one that a tokenizer was trained
-# with here: whoever downloads the model would get other tokens.
-OWN_TOKENIZER_REPLACED = ("qwen2",)
-GEMMA_DEFAULT = 256  # of both settings in transformers
-GEMMA_27B_LAYERS = 62  # by which llama.cpp knows the one model that it scales otherwise
-GEMMA_PATTERN = 6  # every so many layers one attends to everything
-
-
-def architecture(model: dict[str, Any]) -> dict[str, Any] | None:
-    """The settings of a model's architecture, from the configuration or the files of a local folder; None where
-    they are not here yet."""
-    if model["kind"] == "scratch":
-        return model["architecture"]
-    file = Path(model.get("path", "")) / "config.json"
-    return read_json(file) if model["kind"] == "local" and file.is_file() else None
-
-
-def objection(settings: dict[str, Any] | None, made_here: bool) -> str | None:
-    """Why a model of this architecture cannot be exported; None where it can, or nobody knows yet.
-
-    `made_here`: whether its tokenizer was trained here.
-    """
-    if settings is None:
-        return None
-    kind = settings.get("model_type")
-    if kind not in CONVERTIBLE:
-        return f"llama.cpp has no {kind}; it has {', '.join(CONVERTIBLE)}"
-    if made_here and kind in OWN_TOKENIZER_REPLACED:
-        return f"AutoTokenizer replaces a tokenizer trained here in a folder of {kind}"
-    return _gemma(settings) if kind == "gemma3_text" else None
-
-
-def _gemma(settings: dict[str, Any]) -> str | None:
-    """llama.cpp knows by its number how far a layer sees."""
-    for number, kind in enumerate(settings.get("layer_types") or [], start=1):
-        wanted = "sliding_attention" if number % GEMMA_PATTERN else "full_attention"
-        if kind != wanted:
-            return f"gemma3_text has {kind} in layer {number}; llama.cpp takes {wanted}"
-    return None
-
-
-def adapter_objection(settings: dict[str, Any] | None) -> str | None:
-    """Why an adapter cannot be exported beside its base, where the two merged can: llama.cpp scales Gemma's queries
-    by the size of a head, and a merged model is made to agree (kalam.export.merging)."""
-    if settings is None or settings.get("model_type") != "gemma3_text":
-        return None
-    scale, size = (settings.get(key, GEMMA_DEFAULT) for key in ("query_pre_attn_scalar", "head_dim"))
-    if scale == size or settings.get("num_hidden_layers") == GEMMA_27B_LAYERS:
-        return None
-    return f"gemma3_text has query_pre_attn_scalar {scale}; llama.cpp takes head_dim, {size}"
-
 
 def folder_objection(folder: str | Path) -> str | None:
-    """The same of a model's folder under `results/`."""
-    made_here = read_json(Path(folder) / "meta.json").get("kind") is None  # no hub's, no folder's, no extension of one
-    return objection(read_json(Path(folder) / "config.json"), made_here)
+    """Why the model in a folder under `results/` cannot be exported; None where it can."""
+    # `kind` is in the meta.json of a hub's model, a local folder's and one with an extended tokenizer.
+    tokenizer_trained_here = read_json(Path(folder) / "meta.json").get("kind") is None
+    return architecture_objection(read_json(Path(folder) / "config.json"), tokenizer_trained_here)
 
 
 def require_convertible(folder: str | Path) -> None:
@@ -75,7 +25,7 @@ def require_convertible(folder: str | Path) -> None:
 
 
 def require_exportable(projects: dict[str, dict[str, Any]]) -> None:
-    """Raise InputError where a project of the configuration exports what cannot be."""
+    """Raise InputError where a project of the configuration exports what cannot be exported."""
     for name, project in projects.items():
         for message in export_contradictions(project):
             raise InputError(f"config: projects.{name}.{message}")
@@ -83,22 +33,44 @@ def require_exportable(projects: dict[str, dict[str, Any]]) -> None:
 
 def export_contradictions(project: dict[str, Any]) -> Iterator[str]:
     """Runs that cannot be exported, as `key: what was found; what is allowed`."""
-    causal = [name for name, run in project["runs"].items() if run["task"] == CAUSAL]
+    exportable = [name for name, run in project["runs"].items() if tasks()[run["task"]].exports]
     for name in exported_runs(project):
-        if name not in causal:
-            yield f"exports.runs: found {name}, which is no causal run; allowed are {', '.join(causal) or 'none'}"
+        if name not in exportable:
+            allowed = ", ".join(exportable) or "none"
+            yield f"exports.runs: found {name}; allowed are the runs of tasks that can be exported: {allowed}"
             continue
-        if project["exports"]["adapter"] and project["runs"][name]["tuning"] == "full":
-            yield f"exports.adapter: found true, while {name} trains every weight; allowed is false"
-        base = root(project["runs"], name)
-        choice = project["candidates"]["choice"]
-        names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
-        models = {model: project["models"][model] for model in names}
-        reasons = {m: objection(architecture(section), section["kind"] == "scratch") for m, section in models.items()}
-        if all(reasons.values()):
-            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+        bases = possible_bases(project, name)
+        if found := _found_in_all(bases, _model_objection):
             yield f"exports.runs: found {name}, whose base cannot be converted ({found}); allowed is another base"
-        reasons = {m: adapter_objection(architecture(section)) for m, section in models.items()}
-        if project["exports"]["adapter"] and all(reasons.values()):
-            found = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+        if not project["exports"]["adapter"]:
+            continue
+        if project["runs"][name]["tuning"] == "full":
+            yield f"exports.adapter: found true, while {name} trains every weight; allowed is false"
+        if found := _found_in_all(bases, lambda model: adapter_objection(architecture_settings(model))):
             yield f"exports.adapter: found true, while the base would be another ({found}); allowed is false"
+
+
+def possible_bases(project: dict[str, Any], run: str) -> dict[str, dict[str, Any]]:
+    """The models that a run may begin with, by name: one, or every candidate where the lowest is chosen of them."""
+    base, choice = root(project["runs"], run), project["candidates"]["choice"]
+    names = [base] if base != BEST else candidates(project) if choice == LOWEST else [choice]
+    return {name: project["models"][name] for name in names}
+
+
+def architecture_settings(model: dict[str, Any]) -> dict[str, Any] | None:
+    """The settings of a model's architecture, from its section of the configuration or the `config.json` of a local
+    folder; None for a hub's model, which is not here before the first job."""
+    if model["kind"] == "scratch":
+        return model["architecture"]
+    file = Path(model.get("path", "")) / "config.json"
+    return read_json(file) if model["kind"] == "local" and file.is_file() else None
+
+
+def _model_objection(model: dict[str, Any]) -> str | None:
+    return architecture_objection(architecture_settings(model), model["kind"] == "scratch")
+
+
+def _found_in_all(models: dict[str, dict[str, Any]], objection: Callable[[dict[str, Any]], str | None]) -> str:
+    """The objections to the models where there is one to each; nothing where one of them will do."""
+    reasons = {name: objection(model) for name, model in models.items()}
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) if all(reasons.values()) else ""

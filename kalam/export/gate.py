@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kalam.evaluation.perplexity import Window
-from kalam.export.heldout import NEW, HeldOut
-from kalam.export.reading import Reading
+from kalam.export.heldout import NEW_TOKENS, HeldOut
+from kalam.export.reader_process import ReaderProcess
 from kalam.files.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 ROWS = 128  # positions at once: 128 x 262,144 numbers in fp64 are 0.3 GB
-# Two logits nearer than this may change places: by rounding in fp32 (and llama.cpp's table of GELU, which
-# Gemma uses, of 16 bits), by the weights' precision in f16.
+# Two logits nearer than this may change places: by rounding in fp32 (and by the 16 bits of llama.cpp's table of
+# GELU, which Gemma uses), by the weights' precision in f16.
 TIES = {"f32": 0.005, "f16": 0.05}
 
 
@@ -24,7 +24,7 @@ def logits_of(model: "torch.nn.Module", windows: Iterable[Sequence[int]]) -> "It
     import torch
 
     for tokens in windows:
-        with torch.inference_mode():  # left before the yield: two that wait inside it would leave it in the wrong order
+        with torch.inference_mode():  # not around the yield: two such iterators, read in turn, would mix it up
             ids = torch.tensor([tokens], device=next(model.parameters()).device)
             logits = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
         yield logits
@@ -34,10 +34,10 @@ def compare(
     windows: Sequence[Window], original: "Iterable[torch.Tensor]", exported: "Iterable[torch.Tensor | np.ndarray]"
 ) -> dict[str, float]:
     """positions; divergence (mean Kullback-Leibler divergence of the exported model from the original, nats
-    a token); agreement (share of positions with the same likeliest token); largest (difference of two
-    logits); original_nll and nll (nats, summed over the scored tokens).
+    a token); agreement (share of positions with the same likeliest token); largest (absolute difference of
+    two logits); original_nll and nll (nats, summed over the scored tokens).
 
-    A logit that is no number makes the divergence one that is none, which no bound allows.
+    A logit that is NaN makes the divergence NaN, which no bound allows.
     """
     import torch
 
@@ -72,8 +72,8 @@ def _sums(first: "torch.Tensor", second: "torch.Tensor", targets: "torch.Tensor"
     return torch.stack([divergence, same.double(), *nll])
 
 
-def require(name: str, figures: dict[str, float], bound: dict[str, float]) -> None:
-    """Raise InputError, with the figure, unless divergence and agreement keep their bounds."""
+def require_bounds(name: str, figures: dict[str, float], bound: dict[str, float]) -> None:
+    """Raise InputError, with the figure, unless divergence and agreement are within their bounds."""
     if not figures["divergence"] <= bound["divergence"]:
         found, allowed = figures["divergence"], bound["divergence"]
         raise InputError(f"{name}: KL divergence {found:.3g} nats a token; allowed is up to {allowed:g}")
@@ -83,8 +83,9 @@ def require(name: str, figures: dict[str, float], bound: dict[str, float]) -> No
 
 
 def require_ids(name: str, heldout: HeldOut, header: dict[str, Any]) -> int:
-    """How many token ids the reader gave, all as the tokenizer does. Raises InputError with the first that differ."""
-    for kind, expected in (("plain", heldout.plain), ("usual", heldout.usual)):
+    """The number of token ids compared, of the texts alone. Raises InputError with the first of the reader's ids that
+    are not the tokenizer's."""
+    for kind, expected in (("plain", heldout.plain_ids), ("special", heldout.special_ids)):
         for text, ours, theirs in zip(heldout.texts, expected, header[kind], strict=True):
             if ours != theirs:
                 at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))
@@ -92,12 +93,12 @@ def require_ids(name: str, heldout: HeldOut, header: dict[str, Any]) -> int:
                     f"{name}: other token ids than the tokenizer's ({len(theirs)} for {len(ours)}, the first at "
                     f"{at}: {theirs[at : at + 3]} for {ours[at : at + 3]}) in the text that begins {text[:40]!r}"
                 )
-    return sum(len(ids) for ids in heldout.plain)
+    return sum(map(len, heldout.plain_ids))
 
 
-def continuations(model: "torch.nn.Module", heldout: HeldOut, found: list[list[int]]) -> dict[str, Any]:
-    """prompts; equal: how many greedy continuations are the original's; gap: at the first token that differs,
-    how far below the original's best logit the one that was taken is, the largest of all prompts."""
+def compare_continuations(model: "torch.nn.Module", heldout: HeldOut, found: list[list[int]]) -> dict[str, Any]:
+    """prompts; equal: how many greedy continuations are the original's; gap: at the first token that differs, the
+    original's best logit less its logit of the token that was taken, the largest of all prompts."""
     import torch
 
     equal, gap = 0, 0.0
@@ -105,7 +106,7 @@ def continuations(model: "torch.nn.Module", heldout: HeldOut, found: list[list[i
         logits = next(logits_of(model, [[*prompt, *theirs]]))[len(prompt) - 1 : -1]
         best = logits.argmax(-1)
         wrong = (best != torch.tensor(theirs)).nonzero()
-        if len(theirs) != NEW:
+        if len(theirs) != NEW_TOKENS:
             gap = math.inf
         elif len(wrong):
             at = int(wrong[0])
@@ -116,7 +117,7 @@ def continuations(model: "torch.nn.Module", heldout: HeldOut, found: list[list[i
 
 
 def require_continuations(name: str, figures: dict[str, Any], precision: str) -> None:
-    """Raise InputError where an exact format continues otherwise, by more than a tie."""
+    """Raise InputError where an exact precision continues a prompt otherwise than by a tie."""
     if figures["gap"] > TIES.get(precision, math.inf):
         raise InputError(
             f"{name}: {figures['prompts'] - figures['equal']} of {figures['prompts']} greedy continuations differ, by "
@@ -124,23 +125,27 @@ def require_continuations(name: str, figures: dict[str, Any], precision: str) ->
         )
 
 
-def judge(
-    name: str, model: "torch.nn.Module", heldout: HeldOut, reading: Reading, bound: dict[str, float], precision: str
+def check_export(
+    name: str,
+    original: "torch.nn.Module",
+    heldout: HeldOut,
+    reader: ReaderProcess,
+    bound: dict[str, float],
+    precision: str,
 ) -> dict[str, Any]:
-    """Every figure of an exported file beside the model it was made from. Raises InputError at the first that is
-    out of its bound."""
-    compared = require_ids(name, heldout, reading.header)
-    sights = [window.tokens for window in heldout.windows]
-    figures = compare(heldout.windows, logits_of(model, sights), reading.logits())
-    require(name, figures, bound)
-    greedy = continuations(model, heldout, reading.continuations())
-    require_continuations(name, greedy, precision)
+    """Every figure of an exported file compared with the model it was made from. Raises InputError at the first that
+    is out of bounds."""
+    compared = require_ids(name, heldout, reader.header)
+    figures = compare(heldout.windows, logits_of(original, heldout.window_ids), reader.logits())
+    require_bounds(name, figures, bound)
+    continued = compare_continuations(original, heldout, reader.continuations())
+    require_continuations(name, continued, precision)
     nats = {"bits_per_byte": figures.pop("nll"), "original_bits_per_byte": figures.pop("original_nll")}
     return {
         **figures,
         **{key: nll / math.log(2) / heldout.bytes for key, nll in nats.items()},
         "tokens": compared,
-        "continuations": greedy,
-        "load_seconds": round(reading.header["load_seconds"], 3),
+        "continuations": continued,
+        "load_seconds": round(reader.header["load_seconds"], 3),
         "bound": bound,
     }

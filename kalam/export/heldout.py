@@ -1,9 +1,11 @@
 """What an export is compared on: held-out texts, windows of them, and openings to be continued."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kalam.data.selection import rows_of
 from kalam.evaluation.perplexity import Window, encode, windows
 from kalam.files.digests import digest_text
 from kalam.files.errors import InputError
@@ -12,20 +14,42 @@ from kalam.text.tokens import encode_plain, prefix_token
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PROMPTS, PROMPT, NEW = 4, 24, 24  # openings, and tokens of each and after each
+PROMPTS = 4  # openings that are continued
+PROMPT_TOKENS = 24  # of each opening
+NEW_TOKENS = 24  # after each opening
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """texts: all of them, whose ids are compared, as plain and as usual; windows: those whose logits are,
-    with `bytes` of text scored in them; prompts: ids that are continued."""
+    """The held-out text of a run.
+
+    texts: all of it; plain_ids, special_ids: its token ids, of the text alone and with the special tokens that the
+    tokenizer adds; windows: those whose logits are compared, with `bytes` of text scored in them; prompts: token
+    ids that are continued.
+    """
 
     texts: list[str]
-    plain: list[list[int]]
-    usual: list[list[int]]
+    plain_ids: list[list[int]]
+    special_ids: list[list[int]]
     windows: list[Window]
     bytes: int
     prompts: list[list[int]]
+
+    @classmethod
+    def read(
+        cls,
+        file: str | Path,
+        parts: Collection[str] | None,
+        tokenizer: "PreTrainedTokenizerFast",
+        evaluation: dict[str, int],
+        tokens: int,
+    ) -> "HeldOut":
+        """The documents of a split in some parts; `evaluation` has the context and the stride in bytes.
+
+        Raises InputError where there is none, or none that the tokenizer keeps.
+        """
+        documents = rows_of(file, parts)
+        return cls.of(documents, tokenizer, evaluation["context"], evaluation["stride"], tokens)
 
     @classmethod
     def of(
@@ -49,18 +73,27 @@ class HeldOut:
             chosen += windows(number, ids, starts, prefix, context, stride)
             size, scored = size + len(document["text"].encode()), scored + len(ids)
             if len(prompts) < PROMPTS:
-                prompts.append([prefix, *ids[:PROMPT]])
+                prompts.append([prefix, *ids[:PROMPT_TOKENS]])
         if not chosen:
             raise InputError("export: no held-out document that the tokenizer keeps")
-        plain = encode_plain(tokenizer, texts)["input_ids"]
-        return cls(texts, plain, tokenizer(texts)["input_ids"], chosen, size, prompts)
+        plain_ids = encode_plain(tokenizer, texts)["input_ids"]
+        return cls(texts, plain_ids, tokenizer(texts)["input_ids"], chosen, size, prompts)
+
+    @property
+    def window_ids(self) -> list[list[int]]:
+        """The token ids of each window."""
+        return [window.tokens for window in self.windows]
 
     @property
     def context(self) -> int:
-        """The tokens of the longest window, continuations included."""
-        return max(PROMPT + 1 + NEW, *(len(window.tokens) for window in self.windows))
+        """The tokens of the longest window or continued opening."""
+        return max(PROMPT_TOKENS + 1 + NEW_TOKENS, *map(len, self.window_ids))
 
     def request(self) -> dict[str, Any]:
-        """What a reader is asked (kalam.export.reading)."""
-        sights = [window.tokens for window in self.windows]
-        return {"texts": self.texts, "windows": sights, "prompts": self.prompts, "new_tokens": NEW}
+        """What a reader is asked (kalam.export.reader_process)."""
+        return {
+            "texts": self.texts,
+            "windows": self.window_ids,
+            "prompts": self.prompts,
+            "new_tokens": NEW_TOKENS,
+        }

@@ -1,7 +1,7 @@
-"""A GGUF file as llama.cpp reads it, through the bindings that were built with the tools.
+"""A reader of GGUF files by llama.cpp, through the bindings that were built with the tools.
 
-python -m kalam.export.llamacpp GGUF CONTEXT [ADAPTER], asked and answered as kalam.export.reading says;
-the tools' `python` folder must be on the path of modules.
+python -m kalam.export.llamacpp GGUF CONTEXT [ADAPTER], with the tools' `python` folder on PYTHONPATH;
+kalam.export.reader_process says what it is asked and what it answers.
 """
 
 import os
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kalam.export.reading import answer
+from kalam.export.reader_process import answer
 
 F32 = 0  # ggml's number of the type
 
 
-class Gguf:
-    """The model and the tokenizer of a file; attention keeps its keys and values in fp32, so that what
-    differs from the original is the file's doing."""
+class GgufReader:
+    """The model and the tokenizer of a file; attention keeps its keys and values in fp32, so that any difference
+    from the original comes from the file."""
 
     def __init__(self, file: str, context: int, adapter: str | None = None):
         from llama_cpp import Llama
@@ -38,8 +38,8 @@ class Gguf:
         )
         self.vocabulary = self.model.n_vocab()
 
-    def encode(self, text: str, usual: bool) -> list[int]:
-        return self.model.tokenize(text.encode(), add_bos=usual, special=usual)
+    def encode(self, text: str, special: bool) -> list[int]:
+        return self.model.tokenize(text.encode(), add_bos=special, special=special)
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
         self.model.reset()
@@ -55,4 +55,4 @@ class Gguf:
 
 
 if __name__ == "__main__":
-    answer(lambda: Gguf(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4]))
+    answer(lambda: GgufReader(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4]))

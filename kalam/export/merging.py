@@ -1,21 +1,23 @@
-"""An adapter merged into the base it was trained on, proved against the two, and read as a stranger would."""
+"""An adapter merged into the base it was trained on, and proved to be the two together, as others load it too."""
 
 import itertools
 import logging
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.export.convertible import GEMMA_27B_LAYERS
-from kalam.export.gate import compare, judge, logits_of, require
+from kalam.export.architectures import scales_queries_by_head_size
+from kalam.export.gate import check_export, compare, logits_of, require_bounds
 from kalam.export.heldout import HeldOut
-from kalam.export.reading import Reading
+from kalam.export.reader_process import ReaderProcess
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
-from kalam.models.adapters import load_adapted, load_base
 from kalam.models.download import weights_and_settings
+from kalam.models.loading import load_adapted, load_base
+from kalam.models.scratch import save_weights
 from kalam.text.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -23,78 +25,78 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MADE_ANEW = ("config.json", "history.jsonl", "model.safetensors.index.json")
-
 
 def merge_run(
-    base: dict[str, Any],
-    run: str | Path,
+    run: str,
+    trained: str | Path,
+    base: str | Path,
     quantisation: str,
     precision: str,
-    documents: list[dict[str, Any]],
+    test: str | Path,
+    parts: Collection[str] | None,
     evaluation: dict[str, int],
     exports: dict[str, Any],
     folder: str | Path,
 ) -> None:
-    """Leave the run in `folder` as a model in the hub's layout, `meta.json` written last.
+    """Leave a run in `folder` as a model in the hub's layout, `meta.json` written last.
 
-    `base` is the run's `base.json`; `quantisation` and `precision` are those it was trained with;
-    `evaluation` has the context and the stride in bytes, `exports` is that section of the project. Raises
-    InputError, with the figure, where the merged model is not what was trained: in fp32, before it is
-    saved, and after, as a fresh process loads it.
+    `trained` is the run's folder and `base` its `base.json`; `quantisation` and `precision` are those it was
+    trained with; the test documents of some parts are what the two are compared on; `evaluation` has the
+    context and the stride in bytes, `exports` is that section of the project. Raises InputError, with the
+    figure, where the merged model is not what was trained: in fp32, before it is saved, and after, as a fresh
+    process loads it.
     """
+    base = read_json(base)
     tokenizer = load_tokenizer(base["folder"])
-    heldout = HeldOut.of(documents, tokenizer, evaluation["context"], evaluation["stride"], exports["tokens"])
-    original = in_fp32(load_adapted(base, run, quantisation, precision))
-    model = merged(base, run, quantisation, precision)
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
-        found, allowed = len(tokenizer), model.get_input_embeddings().weight.shape[0]
-        raise InputError(f"{base['folder']}: the tokenizer has {found} tokens, the model has weights for {allowed}")
-    sights = [window.tokens for window in heldout.windows]
-    figures = compare(heldout.windows, logits_of(original, sights), logits_of(model, sights))
+    heldout = HeldOut.read(test, parts, tokenizer, evaluation, exports["tokens"])
+    original = in_fp32(load_adapted(base, trained, quantisation, precision))
+    model = merged(base, trained, quantisation, precision)
+    if (pieces := len(tokenizer)) > (rows := model.get_input_embeddings().weight.shape[0]):
+        raise InputError(f"{base['folder']}: the tokenizer has {pieces} tokens, the model has weights for {rows}")
+    figures = compare(heldout.windows, logits_of(original, heldout.window_ids), logits_of(model, heldout.window_ids))
     logger.info("merged in fp32: %s", figures)
-    require(f"{folder}: merged in fp32", figures, exports["bounds"]["f32"])
-    kind = "bf16" if exports["dtype"] == "bf16" else "f16"
+    require_bounds(f"{folder}: merged in fp32", figures, exports["bounds"]["f32"])
     with atomic_directory(folder) as temporary:
         save_as(model, exports["dtype"], Path(base["folder"]), temporary)
         del model
-        with read_stranger(temporary, heldout) as reading:
-            found = judge(f"{folder}: loaded anew", original, heldout, reading, exports["bounds"][kind], kind)
+        kind = "bf16" if exports["dtype"] == "bf16" else "f16"
+        name = f"{folder}: loaded anew"
+        with read_saved(name, temporary, heldout) as reader:
+            found = check_export(name, original, heldout, reader, exports["bounds"][kind], kind)
         logger.info("loaded anew: %s", found)
         del found["load_seconds"]
-        meta = {"base": base["model"], "run": Path(run).name, "dtype": exports["dtype"], "figures": found}
-        made_from = [base["digest"], read_json(Path(run) / "meta.json")["digest"], exports["dtype"]]
+        meta = {"base": base["model"], "run": run, "dtype": exports["dtype"], "figures": found}
+        made_from = [base["digest"], read_json(Path(trained) / "meta.json")["digest"], exports["dtype"]]
         write_json(temporary / "meta.json", {**meta, "digest": digest_value(made_from)})
 
 
-def read_stranger(folder: str | Path, heldout: HeldOut) -> Reading:
-    """The folder as the plain Auto classes read it in a fresh process."""
-    folder = Path(folder).resolve()
-    return Reading(str(folder.name), ["kalam.export.auto_reader", str(folder)], heldout.request(), {})
+def read_saved(name: str, folder: Path, heldout: HeldOut) -> ReaderProcess:
+    """A reader of a model folder by transformers' Auto classes; `name` is what its errors call it."""
+    return ReaderProcess(name, ["kalam.export.auto_reader", str(folder.resolve())], heldout.request(), {})
 
 
-def merged(base: dict[str, Any], run: str | Path, quantisation: str, precision: str) -> "PreTrainedModel":
-    """The run as one model with whole weights in fp32: its adapter added to the base that it was trained on,
-    which is the dequantised one where that was quantised."""
+def merged(base: dict[str, Any], trained: str | Path, quantisation: str, precision: str) -> "PreTrainedModel":
+    """A run as one model with whole weights in fp32: its adapter added to the base that it was trained on, dequantised
+    where that was quantised."""
     from peft import PeftModel
 
-    if read_json(Path(run) / "meta.json")["identity"]["kind"] == "full":
-        return _as_converted(in_fp32(load_adapted(base, run, "none", precision)))
+    if read_json(Path(trained) / "meta.json")["identity"]["kind"] == "full":
+        return _scale_queries_by_head_size(in_fp32(load_adapted(base, trained, "none", precision)))
     model = in_fp32(load_base(base, "none", precision))
     if quantisation != "none":
         _copy_dequantised(in_fp32(load_base(base, quantisation, precision)), model)
-    adapted = PeftModel.from_pretrained(model, Path(run) / "adapter")
-    _untie_what_differs(adapted)
-    return _as_converted(adapted.merge_and_unload().eval())
+    adapted = PeftModel.from_pretrained(model, Path(trained) / "adapter")
+    _untie_adapted_embeddings(adapted)
+    return _scale_queries_by_head_size(adapted.merge_and_unload().eval())
 
 
-def _as_converted(model: "PreTrainedModel") -> "PreTrainedModel":
-    """The same function, written so that llama.cpp reads it too: it scales Gemma 3's queries by the size of a
-    head, whatever the settings say, so another scale moves into the weights that norm the queries."""
+def _scale_queries_by_head_size(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The same function, written so that llama.cpp computes it too: where that scales queries by the size of a head,
+    whatever the settings say, another scale moves into the weights of the queries' norm."""
     import torch
 
     config = model.config
-    if config.model_type != "gemma3_text" or config.num_hidden_layers == GEMMA_27B_LAYERS:
+    if not scales_queries_by_head_size(config.to_dict()):
         return model
     ratio = (config.head_dim / config.query_pre_attn_scalar) ** 0.5
     for layer in model.model.layers:
@@ -128,9 +130,9 @@ def _copy_dequantised(quantised: "PreTrainedModel", model: "PreTrainedModel") ->
             weight.data.copy_(dequantize_4bit(module.weight.data, state).reshape(weight.shape))
 
 
-def _untie_what_differs(adapted) -> None:
-    """Give the output layer weights of its own where an adapter is on it or on the input embeddings that it
-    shares: merged into both it would be another model."""
+def _untie_adapted_embeddings(adapted) -> None:
+    """Give the output layer weights of its own where it shares those of the input embeddings and one of the two has an
+    adapter: merged into both, that would make another model."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     model = adapted.get_base_model()
@@ -142,8 +144,9 @@ def _untie_what_differs(adapted) -> None:
 
 
 def save_as(model: "PreTrainedModel", dtype: str, base: Path, folder: Path) -> None:
-    """Write the weights in a dtype, and whatever else the base's folder has (tokenizer, chat template,
-    generation settings, licence) as it is there. Raises InputError for a weight beyond the dtype."""
+    """Write the weights in a dtype as one `model.safetensors`, of whatever size, with their `config.json`; every other
+    file of the base's folder (tokenizer, chat template, generation settings, licence) is copied. Raises InputError
+    for a weight beyond the dtype."""
     import torch
 
     kind = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
@@ -151,10 +154,13 @@ def save_as(model: "PreTrainedModel", dtype: str, base: Path, folder: Path) -> N
     for name, weight in state.items():
         if not weight.isfinite().all():
             raise InputError(f"exports.dtype: {name} has weights beyond {dtype}; allowed is bf16")
-    for name in weights_and_settings(base):
-        if name not in MADE_ANEW and not name.endswith(".safetensors"):
-            shutil.copyfile(base / name, folder / name)
-    for licence in base.glob("LICENSE*"):
-        shutil.copyfile(licence, folder / licence.name)
     model.config.dtype = kind
-    model.to(kind).save_pretrained(folder, state_dict=state)
+    save_weights(model.to(kind), folder, state)
+    for name in copied_files(base):  # last: the library writes generation settings in its own words
+        shutil.copyfile(base / name, folder / name)
+
+
+def copied_files(base: Path) -> list[str]:
+    """The names of a base's files that a model merged into it has too: all but the weights and what describes them."""
+    names = {*weights_and_settings(base), *(file.name for file in base.glob("LICENSE*"))} - {"config.json"}
+    return sorted(name for name in names if not name.endswith((".safetensors", ".safetensors.index.json")))

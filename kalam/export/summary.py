@@ -1,11 +1,12 @@
-"""What a project's exports are worth: `exports.txt`, and a figure of divergence and size."""
+"""A project's exports compared with what they were made from: `exports.txt`, and a figure of divergence and size."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kalam.files.atomic import atomic_write
+from kalam.files.jsonl import read_json
 
 EXPLANATION = (
     "Every file was loaded in a fresh process and compared with what it was made from, on held-out text: the token "
@@ -16,11 +17,29 @@ BOUND = {"color": "#c0392b", "marker": "_", "markersize": 14, "linestyle": "none
 STYLE = {"svg.hashsalt": "kalam", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
 
 
-def render(project: str, merged: dict[str, dict[str, Any]], files: dict[str, list[dict[str, Any]]]) -> str:
-    """The page; by run, `merged` has the `meta.json` of the merged model and `files` the verifications."""
+def write_summary(
+    project: str,
+    merged: Iterable[str | Path],
+    verifications: Iterable[str | Path],
+    text_target: str | Path,
+    svg_target: str | Path,
+) -> str:
+    """Write the page and the figure from the `meta.json` of merged models and the verifications of GGUF files, each
+    of which says of which run it is; gives the page."""
+    models, files = ([read_json(file) for file in some] for some in (merged, verifications))
+    text = render(project, models, files)
+    with atomic_write(text_target) as handle:
+        handle.write(text)
+    draw(files, project, svg_target)
+    return text
+
+
+def render(project: str, models: Sequence[dict[str, Any]], files: Sequence[dict[str, Any]]) -> str:
+    """The page, of merged models' `meta.json` and verifications, run by run in the order of the models."""
     parts = [f"Exports: project {project}", "\n".join(textwrap.wrap(EXPLANATION, 100))]
-    for run, meta in merged.items():
-        parts.append("\n".join([f"Run {run}, base {meta['base']}", *_table(meta, files[run])]))
+    for model in models:
+        of_run = [file for file in files if file["run"] == model["run"]]
+        parts.append("\n".join([f"Run {model['run']}, base {model['base']}", *_table(model, of_run)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,8 +66,8 @@ def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def draw(files: dict[str, list[dict[str, Any]]], title: str, output: str | Path) -> None:
-    """An SVG of the divergence of each GGUF over its size, a line for each run, on scales of powers of ten."""
+def draw(files: Sequence[dict[str, Any]], title: str, output: str | Path) -> None:
+    """An SVG of the divergence of each GGUF over its size, a line for each run, on logarithmic scales."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -56,8 +75,9 @@ def draw(files: dict[str, list[dict[str, Any]]], title: str, output: str | Path)
 
     with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-        for run, verifications in files.items():
-            rows = sorted((f for f in verifications if f["kind"] != "adapter"), key=lambda found: found["size"])
+        for run in dict.fromkeys(file["run"] for file in files):
+            of_run = [file for file in files if file["run"] == run and file["kind"] != "adapter"]
+            rows = sorted(of_run, key=lambda found: found["size"])
             sizes = [found["size"] / 1e6 for found in rows]
             axes.plot(sizes, [_shown(found) for found in rows], marker="o", linewidth=1, label=run)
             axes.plot(sizes, [found["bound"]["divergence"] for found in rows], **BOUND)
@@ -76,4 +96,4 @@ def draw(files: dict[str, list[dict[str, Any]]], title: str, output: str | Path)
 
 
 def _shown(found: dict[str, Any]) -> float:
-    return max(found["divergence"], 1e-14)  # none at all has no logarithm
+    return max(found["divergence"], 1e-14)  # zero has no logarithm

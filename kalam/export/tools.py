@@ -1,17 +1,15 @@
-"""llama.cpp at one release: fetched from a package registry by its checksum, built once, its converter kept whole."""
+"""llama.cpp at one release: fetched from a package registry by its checksum, and built once."""
 
 import logging
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from kalam.export.programs import run
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_file, digest_folder
 from kalam.files.errors import InputError
@@ -21,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 PROGRAMS = ("llama-quantize", "llama-imatrix")
 CONVERTERS = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py", "LICENSE")
-# Named instructions, never the machine's own: a native build dies of an illegal one where the processor
-# says more than it can, and a folder that several machines share must run on each.
+# Named instructions, never whatever the machine at hand has: a native build dies of an illegal instruction where
+# the processor claims more than it can, and a folder that several machines share must run on each.
 X86 = ("SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2")
 OFF = ("LLAMA_OPENSSL", "LLAMA_BUILD_SERVER", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_APP")
 OFF += ("LLAMA_BUILD_UI", "LLAMA_USE_PREBUILT_UI", "GGML_NATIVE", "GGML_CCACHE")
@@ -49,11 +47,11 @@ def build_tools(release: dict[str, str], folder: str | Path, threads: int) -> No
 
 def fetch(release: dict[str, str], folder: Path) -> Path:
     """The source distribution, by pip, from the registry it is set up for."""
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{release['package']}=={release['version']} --hash=sha256:{release['sha256']}\n")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{release['package']}=={release['version']} --hash=sha256:{release['sha256']}\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     options = ["--no-deps", "--no-binary", release["package"], "--require-hashes"]
-    run([*pip, "download", *options, "-r", str(wanted), "-d", str(folder)], "pip")
+    run([*pip, "download", *options, "-r", str(requirements), "-d", str(folder)], "pip")
     (archive,) = folder.glob("*.tar.gz")
     if (found := digest_file(archive)) != release["sha256"]:
         raise InputError(f"{archive.name}: found SHA-256 {found}; allowed is {release['sha256']}")
@@ -61,8 +59,8 @@ def fetch(release: dict[str, str], folder: Path) -> Path:
 
 
 def _build(source: Path, build: Path, threads: int) -> Path:
-    beside = Path(sys.executable).parent  # where pip puts cmake and ninja; an environment need not be active
-    path = f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"
+    installed = Path(sys.executable).parent  # where pip puts cmake and ninja; an environment need not be active
+    path = f"{installed}{os.pathsep}{os.environ.get('PATH', '')}"
     cmake = shutil.which("cmake", path=path)
     if not (cmake and shutil.which("ninja", path=path) and shutil.which("c++", path=path)):
         raise InputError(
@@ -97,20 +95,3 @@ def _collect(source: Path, build: Path, folder: Path) -> str:
         target = bindings / "lib" / library.name
         target.symlink_to(Path("../../../bin") / library.name)
     return digest
-
-
-def run(command: Sequence[str], name: str, **environment: Any) -> str:
-    """What a program said, errors included. Raises InputError with its last line where it failed."""
-    done = subprocess.run(
-        command,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    logger.debug("%s", done.stdout)
-    if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise InputError(f"{name}: ended with status {done.returncode}: {lines[-1] if lines else 'it said nothing'}")
-    return done.stdout

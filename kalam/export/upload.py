@@ -1,4 +1,4 @@
-"""Exports on their way to a hub; only where somebody asks for it."""
+"""The upload of exports to a hub, only when asked for."""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def upload(repository: str | None, folder: str | Path, files: Sequence[str | Path], target: str | Path) -> None:
-    """Send a merged folder and GGUF files to a hub's repository, which is made, private, where it is not there.
+    """Send a merged model's folder and GGUF files to a hub's repository, which is made, private, where there is none.
 
     The login is the hub's own (`hf auth login`). Leaves repository and commit in `target`. Raises
     InputError without a repository, and where the hub refuses.
@@ -22,13 +22,13 @@ def upload(repository: str | None, folder: str | Path, files: Sequence[str | Pat
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
     api = HfApi()
-    whole = {path.name: path for path in sorted(Path(folder).iterdir()) if path.name != "meta.json"}
-    whole |= {Path(file).name: Path(file) for file in files}
+    contents = {path.name: path for path in sorted(Path(folder).iterdir()) if path.name != "meta.json"}
+    contents |= {Path(file).name: Path(file) for file in files}
     try:
         api.create_repo(repository, private=True, exist_ok=True)
-        operations = [CommitOperationAdd(name, str(path)) for name, path in whole.items()]
+        operations = [CommitOperationAdd(name, str(path)) for name, path in contents.items()]
         commit = api.create_commit(repository, operations, commit_message="Export")
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
         raise InputError(f"{repository}: the hub refused: {str(error).strip().splitlines()[0]}") from None
-    write_json(target, {"repository": repository, "commit": commit.oid, "files": sorted(whole)})
-    logger.info("%d files are in %s", len(whole), repository)
+    write_json(target, {"repository": repository, "commit": commit.oid, "files": sorted(contents)})
+    logger.info("%d files are in %s", len(contents), repository)

@@ -10,12 +10,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE.parent
 
+# Rooms and modules that only run, watch or report: no edit of them changes what comes out.
+LEFT_OUT = ("kalam.machine", "kalam.files.logs", "kalam.training.plan", "kalam.training.board")
+LOGGERS = {"logger", "log"}
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+
 
 def digest_code(script: str | Path, *modules: str) -> str:
     """The digest of a script, of every module of this package that it imports, and of `modules`.
 
-    Imports are followed wherever they stand, but for those under `if TYPE_CHECKING:`. Comments,
-    docstrings and layout do not count. `modules` names what a script imports by a name it is given.
+    Imports are followed wherever they stand, but for those under `if TYPE_CHECKING:` and into what is
+    LEFT_OUT. Comments, docstrings, layout and statements that only log do not count. `modules` names what a
+    script imports by a name it is given.
     """
     total = hashlib.sha256()
     named = {file for name in modules for part in _with_parents(name) if (file := _file(part))}
@@ -37,18 +43,34 @@ def _reached(files: Iterable[Path]) -> set[Path]:
 def _tree(path: Path) -> ast.Module:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(node, body[0]):
-            body[:1] = [] if len(body) > 1 else [ast.Pass()]  # as if it had never been there
+        for field in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, field, None), list):
+                kept = [
+                    each for each in statements if not _is_docstring(node, each, statements) and not _only_logs(each)
+                ]
+                # An `else` that only logged is as if it had never been there; other bodies need a statement.
+                setattr(node, field, kept or [ast.Pass()] * (field != "orelse" and bool(statements)))
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = [ast.Pass()]
     return tree
 
 
-def _is_docstring(node: ast.AST, first: ast.stmt) -> bool:
+def _is_docstring(node: ast.AST, statement: ast.stmt, body: list[ast.stmt]) -> bool:
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    return text and isinstance(node, holders)
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    text = isinstance(value, ast.Constant) and isinstance(value.value, str)
+    return text and isinstance(node, holders) and statement is body[0]
+
+
+def _only_logs(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    function = call.func if isinstance(call, ast.Call) else None
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr in LEVELS
+        and isinstance(function.value, ast.Name)
+        and function.value.id in LOGGERS
+    )
 
 
 @cache
@@ -77,8 +99,8 @@ def _with_parents(module: str) -> Iterator[str]:
 
 @cache
 def _file(module: str) -> Path | None:
-    """The file of a module of this package; None for another package's module and for a name that is none."""
-    if module.split(".")[0] != PACKAGE.name:
+    """The file of a module of this package; None for another package's, for one LEFT_OUT, for a name that is none."""
+    if module.split(".")[0] != PACKAGE.name or any(f"{module}.".startswith(f"{name}.") for name in LEFT_OUT):
         return None
     path = ROOT.joinpath(*module.split("."))
     found = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]

@@ -2,10 +2,10 @@
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kalam.files.code import ROOT
+from kalam.files.versions import installed
 
 PACKAGES = ("snakemake", "torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate", "trafilatura")
 
@@ -17,17 +17,10 @@ def provenance(project: dict[str, Any], seed: int) -> dict[str, Any]:
         "seed": seed,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": installed(PACKAGES),
         "revision": _git("rev-parse", "HEAD"),
         "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git(*arguments: str) -> str | None:

@@ -12,10 +12,13 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from kalam.files.errors import InputError
 from kalam.machine.nodes import job
+
+if TYPE_CHECKING:
+    import torch
 
 logger = logging.getLogger(__name__)
 
@@ -87,3 +90,17 @@ def require_devices(count: int) -> None:
         raise InputError(
             f"resources: gpu={count}; this machine has {there} (as CUDA_VISIBLE_DEVICES or nvidia-smi say)"
         )
+
+
+def torch_device() -> "torch.device":
+    """The GPU where this process has one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """The name of this process's GPU, or cpu."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

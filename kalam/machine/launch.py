@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kalam.files.logs import log_to
-from kalam.machine.nodes import as_a_task, job, on_the_nodes
+from kalam.machine.nodes import as_a_process, job, on_the_nodes
 from kalam.machine.threads import use_threads
 
 logger = logging.getLogger(__name__)
@@ -29,15 +30,15 @@ def is_main() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, threads: int, tasks: int = 1) -> None:
+def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, threads: int, processes: int = 1) -> None:
     """Call `train`, a function of a module of this package, in so many processes at once.
 
     They run on the nodes of the SLURM job this is, else on this machine. `arguments` are JSON.
     Raises SystemExit with the status of the process that failed.
     """
-    threads = threads if job() else max(1, threads // tasks)  # SLURM gives each task that many
+    threads = threads if job() else max(1, threads // processes)  # SLURM gives each process that many
     use_threads(threads)
-    if tasks == 1:
+    if processes == 1:
         train(**arguments)
         return
     call = {"module": train.__module__, "function": train.__name__, "arguments": arguments, "log": log}
@@ -45,14 +46,14 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], log: str, thre
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     start = partial(on_the_nodes, threads=threads) if job() else on_this_machine
     for _ in range(MOST_STARTS):
-        if (status := start(command, tasks)) != START_AGAIN:
+        if (status := start(command, processes)) != START_AGAIN:
             break
-        logger.info("starting the %d processes again", tasks)
+        logger.info("starting the %d processes again", processes)
     if status:
         raise SystemExit(status if status > 0 else 128 - status)
 
 
-def on_this_machine(command: list[str], tasks: int) -> int:
+def on_this_machine(command: list[str], processes: int) -> int:
     """Run Python in so many processes here, by torch's elastic agent; the exit status."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -61,7 +62,7 @@ def on_this_machine(command: list[str], tasks: int) -> int:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=tasks,
+        nproc_per_node=processes,
         run_id=str(os.getpid()),
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
@@ -83,9 +84,7 @@ def on_this_machine(command: list[str], tasks: int) -> int:
 def take_part(call: dict[str, Any]) -> None:
     """What each of several processes does: its part of `call`, as `launch` wrote it."""
     end_with_the_launcher()
-    from kalam.machine.processes import parting
-
-    with as_a_task(), parting():
+    with as_a_process(), parting():
         log_to(call["log"], "a", logging.INFO if is_main() else logging.WARNING)
         getattr(import_module(call["module"]), call["function"])(**call["arguments"])
 
@@ -94,6 +93,26 @@ def end_with_the_launcher() -> None:
     """Have this process told to stop when the one that started it is gone, by SIGKILL even; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def parting() -> Iterator[None]:
+    """Have this process part from the others in order when it ends.
+
+    The interpreter aborts now and then where a thread of gloo's outlives it
+    (https://github.com/pytorch/pytorch/issues/190489). Parting never waits with gloo; with NCCL it
+    may, so there only those part that come to their end, as all of them do.
+    """
+    from torch import distributed
+
+    try:
+        yield
+    except BaseException:
+        if distributed.is_initialized() and distributed.get_backend() == "gloo":
+            distributed.destroy_process_group()
+        raise
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

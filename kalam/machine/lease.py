@@ -109,6 +109,23 @@ def await_end(folder: Path, holder: str) -> bool:
     return True
 
 
+def holder_now(folder: Path) -> str:
+    """Who holds the folder, or nothing; without taking it. Another host's that shows no life holds nothing."""
+    file = folder / "lease"
+    if not file.exists():
+        return ""
+    holder = holder_of(file)
+    with open(file, "rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return holder or "a process that takes it right now"
+    process, _, its_job = holder.partition(", job ")
+    if process.endswith(f" on {os.uname().nodename}") or (its_job and has_ended(its_job)):
+        return ""
+    return holder if holder and now(folder) - file.stat().st_mtime < DEAD else ""
+
+
 def held(folder: Path, holder: str) -> InputError:
     return InputError(f"{folder}: held by another training: {holder}")
 

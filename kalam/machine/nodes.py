@@ -1,4 +1,4 @@
-"""The processes of a training as tasks of the SLURM job that it runs in, on however many nodes."""
+"""The processes of a training in the SLURM job that it runs in, on however many nodes."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 JOB = "SLURM_JOB_ID"
-STATUS = "status"  # in the store: what the first task that failed ended with
+STATUS = "status"  # in the store: what the first process that failed ended with
 
 
 def job() -> str | None:
@@ -28,8 +28,8 @@ def has_ended(job: str) -> bool:
     return "Invalid job id" in asked.stderr or (asked.returncode == 0 and not asked.stdout.strip())
 
 
-def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
-    """Run Python in so many tasks of this job, in a step beside this one; the status of the first that failed.
+def on_the_nodes(command: list[str], processes: int, threads: int) -> int:
+    """Run Python in so many processes of this job, in a step beside this one; the status of the first that failed.
 
     The store where they meet is held here, so no port is guessed and no node is special.
     """
@@ -37,11 +37,11 @@ def on_the_nodes(command: list[str], tasks: int, threads: int) -> int:
 
     store = TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False)
     step = [
-        *("srun", "--overlap", f"--jobid={job()}", f"--ntasks={tasks}", f"--cpus-per-task={threads}"),
+        *("srun", "--overlap", f"--jobid={job()}", f"--ntasks={processes}", f"--cpus-per-task={threads}"),
         *(f"--nodes={nodes()}", "--kill-on-bad-exit=1", "--wait=0"),
     ]
     if gpus := os.environ.get("SLURM_GPUS_ON_NODE"):
-        step.append(f"--gres=gpu:{gpus}")  # each task sees those of its node; with --gpu-bind=none, those of others too
+        step.append(f"--gres=gpu:{gpus}")  # each sees those of its node; with --gpu-bind=none, those of others too
     # What this step was given says nothing about the new one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SRUN_"))}
     environment |= {"MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
@@ -62,8 +62,8 @@ def nodes() -> int:
 
 
 @contextmanager
-def as_a_task() -> Iterator[None]:
-    """Be one of the tasks of `on_the_nodes`, by the names torch has for that; elsewhere do nothing."""
+def as_a_process() -> Iterator[None]:
+    """Be one of the processes of `on_the_nodes`, by the names torch has for that; elsewhere do nothing."""
     if "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
         yield
         return
@@ -77,7 +77,7 @@ def as_a_task() -> Iterator[None]:
 
 
 def tell(status: int) -> None:
-    """Let the launcher know what this task ends with, where no other has failed before."""
+    """Let the launcher know what this process ends with, where no other has failed before."""
     from torch.distributed import TCPStore
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)

@@ -1,93 +1,17 @@
-"""Loading a base model, quantised or whole, and the LoRA adapter on it."""
+"""LoRA adapters on a base model, and what else is trainable in one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_json
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 ALL_LINEAR = "all-linear"
 ORTHOGONAL = "orthogonal"
 # The `initialisation` setting in peft's words; its own orthogonal one knows whole bases only.
 INITIALISATIONS = {"kaiming": True, "gaussian": "gaussian", ORTHOGONAL: True}
-
-
-def device() -> "torch.device":
-    """The GPU where there is one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def compute_dtype(precision: str) -> "torch.dtype":
-    """The dtype behind a `precision` setting; `auto` is the best of the device."""
-    import torch
-
-    if precision != "auto":
-        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-    if not torch.cuda.is_available():
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-
-
-def load_base(
-    base: dict[str, Any],
-    quantisation: str = "none",
-    precision: str = "auto",
-    model_class: str = "AutoModelForCausalLM",
-    sharded: bool = False,
-) -> "PreTrainedModel":
-    """The model of a folder in the hub's layout (`folder`, `remote_code`), on the device, in evaluation mode.
-
-    One that is to be `sharded` stays on the CPU until each process takes its part.
-
-    `nf4` quantises its linear layers to 4-bit NormalFloat with double quantisation (Dettmers et
-    al. 2023, QLoRA). `model_class` is an Auto class of transformers. Safetensors only. Raises
-    InputError for a folder that holds no such model.
-    """
-    import transformers
-    from safetensors import SafetensorError
-
-    dtype = compute_dtype(precision)
-    options: dict[str, Any] = {}
-    if quantisation == "nf4":
-        options["quantization_config"] = transformers.BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-            bnb_4bit_quant_storage=dtype if sharded else None,  # FSDP wants weights of one floating type
-        )
-    folder = base["folder"]
-    try:
-        model = getattr(transformers, model_class).from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map={"": "cpu" if sharded else device()},
-            use_safetensors=True,
-            trust_remote_code=base.get("remote_code", False),
-            **options,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        kind = model_class.removeprefix("AutoModelFor")
-        raise InputError(f"{folder}: no {kind} model that can be loaded: {str(error).splitlines()[0]}") from None
-    keep_gradients_exact(model)
-    return model.eval().requires_grad_(False)
-
-
-def keep_gradients_exact(model: "PreTrainedModel") -> None:
-    """Forbid the repacking of NF4 weights on CPUs with AVX512-BF16.
-
-    The first evaluation forward there repacks them for inference, and every gradient after it is
-    wrong by 90 % (bitsandbytes 0.50). It must be forbidden before any forward.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
 
 
 def add_lora(
@@ -201,38 +125,8 @@ def _has_module(model: "PreTrainedModel", name: str) -> bool:
     return any(whole == name or whole.endswith(f".{name}") for whole, _ in model.named_modules())
 
 
-def load_begun(
-    base: dict[str, Any], quantisation: str, precision: str = "auto", model_class: str = "AutoModelForCausalLM"
-):
-    """What a run began with (`base.json`), in evaluation mode: its base, with the adapter of the run before."""
-    return _with_adapter(load_base(base, quantisation, precision, model_class), base["adapter"])
-
-
-def load_adapted(
-    base: dict[str, Any],
-    run: str | Path,
-    quantisation: str,
-    precision: str = "auto",
-    model_class: str = "AutoModelForCausalLM",
-):
-    """What the run in a folder has made of its base (`base.json`), in evaluation mode: the base as it
-    was trained on, with the run's adapter, or the run's own whole model."""
-    kind = read_json(Path(run) / "meta.json")["identity"]["kind"]  # a folder may be left from another setting
-    if kind == "full":
-        return load_base({**base, "folder": Path(run) / "model"}, "none", precision, model_class)
-    return _with_adapter(load_base(base, quantisation, precision, model_class), Path(run) / "adapter")
-
-
 def merge(model: "PreTrainedModel", adapter: str | Path) -> "PreTrainedModel":
     """A base whose weights are whole, with an adapter added to them."""
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
-
-
-def _with_adapter(model: "PreTrainedModel", adapter: str | Path | None):
-    from peft import PeftModel
-
-    from kalam.models.token_rows import beside_the_frozen
-
-    return beside_the_frozen(PeftModel.from_pretrained(model, adapter).eval()) if adapter else model

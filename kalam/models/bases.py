@@ -1,11 +1,34 @@
 """What a run begins with: a base model, or what another run has made of one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kalam.files.digests import digest_value
-from kalam.files.jsonl import read_json
+from kalam.files.jsonl import read_json, write_json
+
+
+def write_base(
+    name: str,
+    choice: Sequence[str | Path],
+    models: Iterable[str | Path],
+    run: Sequence[str | Path],
+    require: Callable[[str], None] | None,
+    output: str | Path,
+) -> None:
+    """Write what a run begins with.
+
+    It is what another run leaves, where `run` has that one's `meta.json` and `base.json`; else the model among
+    `models`, by their `meta.json`, that `choice`, the file of the best candidate, names, or else `name`. `require`
+    raises InputError for a model's folder that will not do, here, before anything is trained.
+    """
+    if run:
+        base = base_of_run(*run)
+    else:
+        base = base_of_model(read_json(choice[0])["model"] if choice else name, models)
+        if require:
+            require(base["folder"])
+    write_json(output, base)
 
 
 def base_of_model(name: str, metas: Iterable[str | Path]) -> dict[str, Any]:

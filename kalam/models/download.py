@@ -15,12 +15,13 @@ WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 CODE = ["*.py"]
 
 
-def fetch(model: dict[str, Any], folder: str | Path) -> None:
+def fetch(model: dict[str, Any], head: str, folder: str | Path) -> None:
     """Bring a model into `folder`, in the hub's layout, with `meta.json` written last.
 
     A hub's files are fetched once and kept whole, by revision, under `.hub`; the model's files are
-    links to them, or into a local folder. Raises InputError for a repository, revision or folder
-    that cannot be had or holds no safetensors weights.
+    links to them, or into a local folder. `head` is the Auto class of transformers for its task.
+    Raises InputError for a repository, revision or folder that cannot be had, holds no safetensors
+    weights or a model with another head.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,15 +38,25 @@ def fetch(model: dict[str, Any], folder: str | Path) -> None:
     if not any(name.endswith(".safetensors") for name in names):
         raise InputError(f"{given}: no .safetensors weights; no other format is read")
     config = read_json(source / "config.json")
-    masked = [name for name in config.get("architectures") or [] if name.endswith("ForMaskedLM")]
-    if bool(masked) != (model["task"] == "masked"):
-        found = masked[0] if masked else f"{config['model_type']} without a masked head"
-        raise InputError(f"{given}: found {found}, while the model's task is {model['task']}")
+    if other := _other_head(config, head):
+        raise InputError(f"{given}: found {other}; allowed where the task is {model['task']} is one for {head}")
     if source.resolve() == folder.resolve():
         raise InputError(f"{given}: that is where the model is to be linked; allowed is any other folder")
     _link(source, names, folder)
     meta = {"kind": model["kind"], **origin, "model_type": config["model_type"]}
     write_json(folder / "meta.json", {**meta, "digest": digest_folder(folder, names)})
+
+
+def _other_head(config: dict[str, Any], head: str) -> str | None:
+    """The architecture that a model's `config.json` names, where it is one for another Auto class than `head`."""
+    import transformers
+
+    for name in config.get("architectures") or []:
+        _, cut, kind = name.rpartition("For")
+        auto = f"AutoModelFor{kind}"
+        if cut and auto != head and hasattr(transformers, auto):
+            return name
+    return None
 
 
 def local_files(model: dict[str, Any]) -> list[str]:

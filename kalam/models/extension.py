@@ -2,13 +2,15 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kalam.data.selection import texts_by_part, texts_of
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
+from kalam.files.tables import write_tsv
 from kalam.models.download import weights_and_settings
 from kalam.text.tokens import encode_plain, load_tokenizer
 from kalam.text.vocabulary import extend
@@ -18,6 +20,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
+
+
+def extend_vocabulary(
+    base: str | Path,
+    head: str,
+    pieces: int,
+    rows: Mapping[str, str | Path],
+    parts: Collection[str],
+    folder: str | Path,
+    table: str | Path,
+) -> None:
+    """Extend the vocabulary of the model in a folder by pieces learnt from some parts of the training split, into
+    `folder`; the `table` says how many tokens a byte of the validation split takes before and after."""
+    old, new = extend_model(base, texts_of(rows["train"], parts), pieces, head, folder)
+    counts = tokens_per_byte({"base": old, "extended": new}, texts_by_part(rows["validation"]))
+    write_tsv(table, counts, list(counts[0]))
 
 
 def extend_model(
@@ -45,8 +63,8 @@ def extend_model(
     shutil.rmtree(temporary, ignore_errors=True)  # a kill may have left it
     save(model, tokenizer, temporary)
     names = weights_and_settings(temporary)
-    for old in {*weights_and_settings(folder)} - {*names}:
-        (folder / old).unlink()
+    for stale in {*weights_and_settings(folder)} - {*names}:
+        (folder / stale).unlink()
     for name in names:
         (temporary / name).replace(folder / name)
     shutil.rmtree(temporary)

@@ -1,4 +1,4 @@
-"""Loss and scores behind a model's output embeddings, without all its logits where they would decide the memory."""
+"""Loss and scores of a model's last layer, without all its logits where they would decide the memory."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class Head:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy in nats of each label that is not IGNORED, and whether it is the likeliest; [labels] each.
 
-        For a model at rest, without gradients. At most `size` logits are held at a time, but of a model
+        For a model in evaluation mode, without gradients. At most `size` logits are held at a time, but of a model
         that does more to them than its last layer tells.
         """
         kept = labels != IGNORED

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
+from kalam.models.architecture import checked_config
+from kalam.text.tokens import save_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-FROM_TOKENIZER = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
+ONE_FILE = 1 << 62  # bytes; transformers cuts weights beyond 50 GB into files that no rule could name
 
 
 def initialise(
@@ -25,30 +27,14 @@ def initialise(
     """
     import torch
     import transformers
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
 
-    settings = dict(architecture)
-    model_type = settings.pop("model_type")
-    try:
-        defaults = AutoConfig.for_model(model_type)
-    except ValueError:
-        raise InputError(f"architecture.model_type: transformers knows no `{model_type}`") from None
-    if taken := sorted(settings.keys() & FROM_TOKENIZER):
-        raise InputError(f"architecture: {', '.join(taken)} comes from the tokenizer and cannot be set")
-    if unknown := sorted(key for key in settings if not hasattr(defaults, key)):
-        raise InputError(f"architecture: `{model_type}` has no setting named {', '.join(unknown)}")
-    try:
-        config = AutoConfig.for_model(
-            model_type,
-            **settings,
-            vocab_size=len(tokenizer),
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    except StrictDataclassError as error:
-        raise InputError(f"architecture: {str(error).splitlines()[-1].strip()}") from None
+    config = checked_config(
+        architecture,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     torch.manual_seed(seed)
     try:
         return getattr(transformers, model_class).from_config(config, dtype=torch.float32)
@@ -63,5 +49,12 @@ def save(
     weights: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
     """Write model and tokenizer in the hub's layout (safetensors); `weights` stand for the model's own."""
-    model.save_pretrained(folder, state_dict=weights)
-    tokenizer.save_pretrained(folder)
+    save_weights(model, folder, weights)
+    save_tokenizer(tokenizer, folder)
+
+
+def save_weights(
+    model: "PreTrainedModel", folder: str | Path, weights: "dict[str, torch.Tensor] | None" = None
+) -> None:
+    """Write a model as config.json and one model.safetensors, however large; `weights` stand for its own."""
+    model.save_pretrained(folder, state_dict=weights, max_shard_size=ONE_FILE)

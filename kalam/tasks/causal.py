@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kalam.models.attention import attention_masks
 from kalam.training import task
-from kalam.training.task import Batch, Draw, attention_masks, stack
+from kalam.training.task import Batch, Draw, stack
 
 if TYPE_CHECKING:
     import torch
 
 
 class Task(task.Task):
-    model_class = "AutoModelForCausalLM"
     lora_type = "CAUSAL_LM"
     lookahead = 1
 

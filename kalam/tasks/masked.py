@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kalam.files.errors import InputError
+from kalam.models.attention import attention_masks
+from kalam.models.positions import first_position
 from kalam.text.tokens import IGNORED
 from kalam.training import task
 from kalam.training.packing import TokenStream
-from kalam.training.task import Batch, Draw, attention_masks, first_position, stack
+from kalam.training.task import Batch, Draw, stack
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +23,6 @@ MASKED, RANDOM = 0.8, 0.1
 
 
 class Task(task.Task):
-    model_class = "AutoModelForMaskedLM"
-
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", share: float = 0.15, whole_words: bool = False):
         super().__init__(tokenizer)
         if tokenizer.mask_token_id is None:

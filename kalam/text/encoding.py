@@ -1,4 +1,4 @@
-"""The text behind a page's bytes: byte order marks, UTF-8, what is declared, what the bytes look like."""
+"""The text that a page's bytes spell: byte order marks, UTF-8, what is declared, what the bytes look like."""
 
 import codecs
 import re
@@ -15,7 +15,7 @@ BOMS = (
 DECLARATION = re.compile(rb"""<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 HEADER = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 MARKUP = re.compile(rb"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>|\s+")
-DAMAGE = 0.1  # share of broken sequences up to which bytes are UTF-8 that was cut or mixed, not another encoding
+MAX_DAMAGE = 0.1  # share of broken sequences up to which bytes are taken for damaged UTF-8, not for another encoding
 
 
 def decode(body: bytes, content_type: str | None = None) -> str:
@@ -34,12 +34,12 @@ def decode(body: bytes, content_type: str | None = None) -> str:
         return body.decode(encoding, errors="replace")
     text = body.decode("utf-8", errors="replace")
     beyond_ascii = len(text) - len(text.encode("ascii", errors="ignore"))
-    if text.count("\ufffd") <= DAMAGE * beyond_ascii:
+    if text.count("\ufffd") <= MAX_DAMAGE * beyond_ascii:
         return text
-    declared = next(_strictly(body, _declared(body, content_type)), None)
+    declared = next(_decodings(body, _declared(body, content_type)), None)
     if declared is not None and not _is_latin(declared):
         return declared
-    guessed = next(_strictly(body, _guesses(body)), None)
+    guessed = next(_decodings(body, _guesses(body)), None)
     if declared is not None and (guessed is None or _is_latin(guessed)):
         return declared
     if guessed is None:
@@ -70,7 +70,7 @@ def _guesses(body: bytes) -> Iterator[str]:
     yield from (match.encoding for match in from_bytes(b" ".join(w for w in text.split() if not w.isascii())))
 
 
-def _strictly(body: bytes, encodings: Iterator[str]) -> Iterator[str]:
+def _decodings(body: bytes, encodings: Iterator[str]) -> Iterator[str]:
     for name in encodings:
         try:
             encoding = codecs.lookup(name).name

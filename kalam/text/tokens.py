@@ -1,17 +1,18 @@
 """Tokenizers: trained here, loaded by the one function that proves which one it got."""
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
+    from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 # Qwen3.5's pre-tokeniser: marks stay with their letters (GPT-2's and Qwen2's cut every vowel
 # sign off), and llama.cpp knows it by name, so a model with it can be exported.
@@ -22,6 +23,10 @@ PATTERN = (
 IGNORED = -100  # a label that has no weight, for torch and transformers too
 UNSEEN = 0.5  # what a piece counts that no cut has
 BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
+# The first pieces of a tokenizer that is trained here, by its kind; a piece's place is its id.
+FIRST_PIECES = {"bytes": (BOS, EOS, PAD), "unigram": (BOS, PAD, EOS, UNKNOWN, MASK)}
+# What loading leaves in a tokenizer's settings: how it was found, not what it is. With HF_HUB_OFFLINE it differs.
+FROM_ENVIRONMENT = ("is_local", "local_files_only")
 PROBE = "র‍্যাব বৃষ্টি পড়ে; তোমার নয়ন।\nஅன்பும் க்ஷ 12 \t كِتَابٌ می‌روم, don't ক্ ়\n\n  x"
 
 
@@ -51,7 +56,7 @@ def _byte_level(texts: Iterable[str], vocabulary: int):
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[BOS, EOS, PAD],
+        special_tokens=list(FIRST_PIECES["bytes"]),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -69,7 +74,7 @@ def _unigram(texts: Iterable[str], vocabulary: int):
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    first = [BOS, PAD, EOS, UNKNOWN, MASK]
+    first = list(FIRST_PIECES["unigram"])
     trainer = trainers.UnigramTrainer(
         vocab_size=vocabulary,
         special_tokens=first,
@@ -126,6 +131,13 @@ def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
+def save_tokenizer(tokenizer: "PreTrainedTokenizerFast", folder: str | Path) -> None:
+    """Write a tokenizer in the hub's layout: the same bytes from wherever, and however, it was loaded."""
+    plain = copy.copy(tokenizer)
+    plain.init_kwargs = {key: value for key, value in tokenizer.init_kwargs.items() if key not in FROM_ENVIRONMENT}
+    plain.save_pretrained(folder)
+
+
 def require_same_tokenizer(loaded, trained, name: str | Path) -> None:
     """Raise InputError unless both cut text alike: same pre-tokeniser, same ids of the probe text."""
     if json.loads(loaded.to_str())["pre_tokenizer"] != json.loads(trained.to_str())["pre_tokenizer"]:
@@ -144,28 +156,30 @@ def prefix_token(tokenizer: "PreTrainedTokenizerFast") -> int:
 
 def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each document, between the prefix token and EOS (where the tokenizer has one)."""
-    before = [prefix_token(tokenizer)]
-    after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)["input_ids"]
-    return [before + ids + after for ids in encoded]
+    return _documents(tokenizer, encode_plain(tokenizer, list(texts), return_attention_mask=False))
 
 
 def encode_words(
     tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]
 ) -> tuple[list[list[int]], list[list[bool]]]:
     """As encode_documents, and beside it which tokens begin a word, as the pre-tokeniser cuts words."""
-    documents = encode_documents(tokenizer, texts)
-    after = tokenizer.eos_token_id is not None
     encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)
+    after = tokenizer.eos_token_id is not None
     starts = []
-    for index in range(len(documents)):
+    for index in range(len(texts)):
         words = encoded.word_ids(index)
         inner = [word is None or word != before for before, word in zip([None, *words], words, strict=False)]
         starts.append([True, *inner, *[True] * after])
-    return documents, starts
+    return _documents(tokenizer, encoded), starts
 
 
-def encode_plain(tokenizer: "PreTrainedTokenizerFast", text: str | list[str], **options):
+def _documents(tokenizer: "PreTrainedTokenizerFast", encoded: "BatchEncoding") -> list[list[int]]:
+    before = [prefix_token(tokenizer)]
+    after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return [before + ids + after for ids in encoded["input_ids"]]
+
+
+def encode_plain(tokenizer: "PreTrainedTokenizerFast", text: str | list[str], **options: Any) -> "BatchEncoding":
     """The tokenizer's encoding of the text and nothing but it: no special token is added, and a
     `</s>` that somebody wrote is five characters, not the end of the document."""
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True, **options)

@@ -18,13 +18,13 @@ MIN_FREQUENCY = 2
 FIRST = 0xF0000  # the private use planes: a character for each old piece that the texts have
 SPACE = "▁"
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-NEVER = -100.0  # the log-probability of a piece that is only there to keep the ids of those behind it
+NEVER = -100.0  # the log-probability of a piece that is only there to keep the ids of those after it
 
 
 def extend(
     tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], pieces: int
 ) -> "tuple[PreTrainedTokenizerFast, dict[int, list[int]]]":
-    """The tokenizer with at most `pieces` more pieces, learnt from the texts behind its own.
+    """The tokenizer with at most `pieces` more pieces after its own, learnt from the texts.
 
     Gives also, for each new id, the old ids it stands for. A BPE goes on merging where its training
     ended, so every old merge is done as before; a Unigram model gets the likeliest pieces of one
@@ -50,14 +50,14 @@ def extend(
 
 
 def keep_ids(state: dict[str, Any]) -> None:
-    """Put added tokens that stand behind the vocabulary into it: without, they would move behind what is added."""
+    """Put added tokens whose ids come after the vocabulary into it: else they would move to after what is added."""
     model, vocabulary = state["model"], state["model"]["vocab"]
     if model["type"] == "BPE":
         vocabulary |= {token["content"]: token["id"] for token in state["added_tokens"]}
         return
-    behind = {token["id"]: token["content"] for token in state["added_tokens"] if token["id"] >= len(vocabulary)}
-    for number in range(len(vocabulary), max(behind, default=-1) + 1):
-        vocabulary.append([behind.get(number, f"<unused {number}>"), NEVER])
+    later = {token["id"]: token["content"] for token in state["added_tokens"] if token["id"] >= len(vocabulary)}
+    for number in range(len(vocabulary), max(later, default=-1) + 1):
+        vocabulary.append([later.get(number, f"<unused {number}>"), NEVER])
 
 
 def _more_merges(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_file
 from kalam.training.recipe import Recipe
-from kalam.training.runs import Writer, finished_or
+from kalam.training.runs import Writer, train_once
 
 if TYPE_CHECKING:
     from kalam.training.checkpoints import CheckpointFolder
@@ -27,10 +27,10 @@ def adapt(
 
     `base` is what `base.json` says: model, folder, digest, and the adapter that is gone on with.
     `tokens` names the token streams `train` and `validation`; `task` has the name of a module of
-    kalam.tasks and its settings; `recipe` has the fields of a Recipe. The weights are the best ones on
-    validation, which are the base's where no step made them better.
+    kalam.tasks, the head of its models and its settings; `recipe` has the fields of a Recipe. The weights
+    are the best ones on validation, which are the base's where no step made them better.
     """
-    steps = Recipe(**recipe)
+    steps = Recipe(**recipe).settled()
     identity = {
         "kind": "adapter" if lora else "full",
         "task": task,
@@ -43,7 +43,8 @@ def adapt(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
-        from kalam.models.adapters import add_lora, continue_lora, load_base, merge, unfreeze
+        from kalam.models.adapters import add_lora, continue_lora, merge, unfreeze
+        from kalam.models.loading import load_base
         from kalam.models.scratch import save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
@@ -53,7 +54,7 @@ def adapt(
         tokenizer = load_tokenizer(base["folder"])
         chosen = make_task(task, tokenizer)
         precision = steps.precision if lora else "fp32"
-        model = load_base(base, quantisation, precision, chosen.model_class, is_sharded(steps))
+        model = load_base(base, quantisation, precision, task["head"], is_sharded(steps))
         if not lora:
             whole = merge(model, base["adapter"]) if base["adapter"] else model
             model = unfreeze(whole, steps.gradient_checkpointing)
@@ -73,4 +74,4 @@ def adapt(
 
         return write, {"base": base["model"], **outcome}
 
-    finished_or(checkpoints, results, identity, make)
+    train_once(checkpoints, results, identity, make, steps.precision)

@@ -6,17 +6,17 @@ from typing import Any
 import torch
 
 from kalam.files.errors import InputError
-from kalam.machine.processes import Processes
-from kalam.models.precision import mixed_precision
+from kalam.models.positions import require_positions
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.loop import train
 from kalam.training.memory import MicroBatch
 from kalam.training.packing import TokenStream
 from kalam.training.plan import announce
 from kalam.training.probes import probe
+from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, is_sharded
-from kalam.training.task import Task, first_position
+from kalam.training.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def fit(
     require_positions(model, recipe.context)
     recipe = recipe.for_windows(len(windows["train"]))
     processes, sharded = Processes(), is_sharded(recipe)
-    if sharded and mixed_precision(recipe.precision) == "fp16":
+    if sharded and recipe.precision == "fp16":
         raise InputError("training.precision: fp16; allowed with fsdp are bf16 and fp32")
     key = memory_key(model, recipe, processes.count if sharded else 1)
     size = min(recipe.micro_batch, -(-recipe.batch // processes.count))
@@ -64,11 +64,3 @@ def memory_key(model: torch.nn.Module, recipe: Recipe, parts: int) -> dict[str, 
     trainable = sum(p.nbytes for p in model.parameters() if p.requires_grad)
     weights = sum(p.nbytes for p in model.parameters())
     return {**settings, "weights": weights, "trainable": trainable, "parts": parts}
-
-
-def require_positions(model: torch.nn.Module, context: int) -> None:
-    """Raise InputError for windows longer than the model has positions."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if positions and context > positions - first_position(model):
-        allowed = positions - first_position(model)
-        raise InputError(f"training.context: {context} tokens; allowed are the model's {allowed} positions")

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from kalam.files.errors import InputError
-from kalam.machine.processes import Processes
 from kalam.text.tokens import IGNORED
 from kalam.training.board import board
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
+from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, whole
 from kalam.training.state import Progress, Training
@@ -54,65 +54,65 @@ def train(
     Raises Preempted (exit status 143) after SIGTERM, with a checkpoint written, and
     FloatingPointError for a loss or a gradient that is no number.
     """
-    this = Training(learner, task, recipe, micro or MicroBatch(recipe.micro_batch))
-    progress = this.resume(checkpoints)
+    state = Training(learner, task, recipe, micro or MicroBatch(recipe.micro_batch))
+    progress = state.resume(checkpoints)
     checkpoints.truncate_history(progress.step, progress.evaluated)
     started, tokens_before = time.monotonic(), progress.tokens
-    hidden = None if this.processes.main else True  # None: where the output is no terminal
+    hidden = None if state.processes.main else True  # None: where the output is no terminal
     with (
-        told_to_stop(this.processes) as stop,
+        told_to_stop(state.processes) as stop,
         tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=hidden) as bar,
-        board(checkpoints) if recipe.tensorboard and this.processes.main else nullcontext(),
+        board(checkpoints) if recipe.tensorboard and state.processes.main else nullcontext(),
     ):
         while True:
             if progress.evaluation_due(recipe):
-                loss = evaluate(this, validation, stop)
+                loss = evaluate(state, validation, stop)
                 if loss is not None:
-                    judge(loss, this, checkpoints)
+                    judge(loss, state, checkpoints)
             stopping = stop(True)  # asked once: a signal between saving and leaving would lose the steps
             if stopping or (progress.step and progress.step % recipe.save_every == 0):
-                this.save(checkpoints)
+                state.save(checkpoints)
             if stopping:
-                this.processes.wait()  # the end of one ends the others: not while the main one writes
+                state.processes.wait()  # the end of one ends the others: not while the main one writes
                 raise Preempted(progress.step)
             if progress.over(recipe):
                 break
-            row = optimiser_step(this, training)
+            row = optimiser_step(state, training)
             checkpoints.append_history(row)
             bar.update()
             bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{progress.best_loss:.4f}")
     seconds = time.monotonic() - started
     logger.info("%d steps, %.0f tokens/s", progress.step, (progress.tokens - tokens_before) / max(seconds, 1e-9))
-    this.processes.wait()
-    this.load_weights(load_file(checkpoints.best))
+    state.processes.wait()
+    state.load_weights(load_file(checkpoints.best))
     return progress
 
 
-def optimiser_step(this: Training, windows: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
+def optimiser_step(state: Training, windows: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
     """One update from one batch, accumulated over micro-batches; the loss is the mean over its labels."""
-    recipe, progress, parameters = this.recipe, this.progress, list(this.parameters.values())
-    this.learner.train()
+    recipe, progress, parameters = state.recipe, state.progress, list(state.parameters.values())
+    state.learner.train()
     rate = recipe.rate(progress.step)
-    for group in this.optimiser.param_groups:
+    for group in state.optimiser.param_groups:
         group["lr"] = rate
     positions = range(progress.step * recipe.batch, (progress.step + 1) * recipe.batch)
     examples = [windows[i] for i in shuffled(positions, len(windows), recipe.seed)]
     draws = [(recipe.seed, TRAINING, position) for position in positions]
-    loss, count = this.micro.fit(lambda size: gradient(this, examples, draws, size))
-    (total,) = this.processes.sum(loss)
-    if not this.learner.sharded:  # else added up on the way
-        this.processes.add_gradients(parameters)
-    this.scaler.unscale_(this.optimiser)
+    loss, count = state.micro.fit(lambda size: gradient(state, examples, draws, size))
+    (total,) = state.processes.sum(loss)
+    if not state.learner.sharded:  # else added up on the way
+        state.processes.add_gradients(parameters)
+    state.scaler.unscale_(state.optimiser)
     norm = float(whole(torch.nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)))
     # A gradient scaler skips the step of a gradient that overflowed; without one it would spoil the weights.
     require_finite("loss", total, progress.step)
-    if not this.scaler.is_enabled():
+    if not state.scaler.is_enabled():
         require_finite("norm of the gradient", norm, progress.step)
     if progress.step == 1:  # at step 0 LoRA's first matrix has none, since its second is zero
-        require_gradients(this.parameters)
-    this.scaler.step(this.optimiser)
-    this.scaler.update()
-    this.optimiser.zero_grad()
+        require_gradients(state.parameters)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    state.optimiser.zero_grad()
     progress.step += 1
     progress.tokens += count
     return {
@@ -124,56 +124,56 @@ def optimiser_step(this: Training, windows: Sequence[dict[str, np.ndarray]]) -> 
     }
 
 
-def gradient(this: Training, examples, draws, size: int) -> tuple[float, int]:
+def gradient(state: Training, examples, draws, size: int) -> tuple[float, int]:
     """Accumulate the gradient of a batch, `size` windows at a time.
 
     Gives the summed loss of this process's share, and the number of labels of the whole batch.
     """
-    this.optimiser.zero_grad()
-    batches = list(micro_batches(this.task, examples, draws, size, this.processes))
-    count = int(this.processes.sum(sum(this.task.count(batch) for batch in batches))[0])
+    state.optimiser.zero_grad()
+    batches = list(micro_batches(state.task, examples, draws, size, state.processes))
+    count = int(state.processes.sum(sum(state.task.count(batch) for batch in batches))[0])
     if not count:
         raise InputError("a batch without a label: there is nothing to learn from it")
     total = 0.0
     for batch in batches:
-        loss, _ = this.learner(this.task.loss, batch_to(batch, this.learner.device))
-        this.scaler.scale(loss / count).backward()
+        loss, _ = state.learner(state.task.loss, batch_to(batch, state.learner.device))
+        state.scaler.scale(loss / count).backward()
         total += loss.item()
     return total, count
 
 
-def evaluate(this: Training, windows, stop: Callable[[bool], bool]) -> float | None:
+def evaluate(state: Training, windows, stop: Callable[[bool], bool]) -> float | None:
     """Mean negative log-likelihood per label in nats over all windows; None when told to stop on the way."""
-    this.learner.eval()
-    draws = [(this.recipe.seed, VALIDATION, position) for position in range(len(windows))]
+    state.learner.eval()
+    draws = [(state.recipe.seed, VALIDATION, position) for position in range(len(windows))]
 
     def part(size: int) -> tuple[float, int] | None:
         total, count = 0.0, 0
-        for batch in micro_batches(this.task, windows, draws, size, this.processes):
+        for batch in micro_batches(state.task, windows, draws, size, state.processes):
             # Where each process is for itself, one that runs out of memory must find the others after this loop.
-            if stop(this.learner.sharded):
+            if stop(state.learner.sharded):
                 return None
-            loss, labels = this.learner(this.task.loss, batch_to(batch, this.learner.device))
+            loss, labels = state.learner(state.task.loss, batch_to(batch, state.learner.device))
             total, count = total + loss.item(), count + int(labels)
         return total, count
 
     with torch.no_grad():
-        found = this.micro.fit(part)
-    if this.processes.any(found is None):
+        found = state.micro.fit(part)
+    if state.processes.any(found is None):
         return None
-    total, count = this.processes.sum(*found)
+    total, count = state.processes.sum(*found)
     return total / max(count, 1)
 
 
-def judge(loss: float, this: Training, checkpoints: CheckpointFolder) -> None:
+def judge(loss: float, state: Training, checkpoints: CheckpointFolder) -> None:
     """Record an evaluation; keep the weights where it is the best so far, count where it is not."""
-    progress = this.progress
+    progress = state.progress
     require_finite("validation loss", loss, progress.step)
     progress.evaluated = progress.step
     better = loss < progress.best_loss
     if better:
         progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
-        checkpoints.keep_best({name: on_main(p) for name, p in this.parameters.items()})
+        checkpoints.keep_best({name: on_main(p) for name, p in state.parameters.items()})
     else:
         progress.worse += 1
     checkpoints.append_history({"step": progress.step, "tokens": progress.tokens, "validation_loss": loss})

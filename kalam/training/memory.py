@@ -10,8 +10,9 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
+from kalam.machine.devices import device_name
 from kalam.machine.launch import START_AGAIN
-from kalam.machine.processes import Processes
+from kalam.training.processes import Processes
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class MicroBatch:
                 raise SystemExit(START_AGAIN)
             restore(states)
 
-    def go_on_with(self, size: int) -> None:
+    def resume_with(self, size: int) -> None:
         """Take the size that a resumed training had, which with dropout decides its result, or the
         configured one where that is smaller; no more than was found where it had to be started again."""
         self.size = min(size, self.size if self.sharded else self.asked)
@@ -72,11 +73,6 @@ class MicroBatch:
             own = self.file.with_name(f"{self.file.name}.{self.processes.index}")  # several may write at once
             write_json(own, {"key": self.key, "micro_batch": self.size})
             own.replace(self.file)
-
-
-def device_name() -> str:
-    """The GPU's name, or cpu."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def random_states() -> list[torch.Tensor]:

@@ -51,7 +51,7 @@ class PackedWindows:
     """Windows of `context` tokens over a stream; every token is in one, none but the last window is padded.
 
     Window i reads tokens [i * context, (i + 1) * context); its labels are the tokens `lookahead`
-    behind them, within their document. A document that crosses a border loses context there but no
+    after them, within their document. A document that crosses a border loses context there but no
     token, and with a lookahead of 1 every token but a document's first is predicted once.
     """
 
@@ -101,26 +101,3 @@ class PackedWindows:
             window["word_starts"] = np.ones(self.context, dtype=np.int64)
             window["word_starts"][:size] = self.word_starts[here]
         return window
-
-
-def block_mask(document, causal: bool = True, window: int | None = None, dtype=None):
-    """A float mask [batch, 1, context, context]: 0 where a position may look, the lowest float elsewhere.
-
-    A position looks at positions of its own document, only at itself and earlier ones where
-    `causal`. A `window` is as transformers counts it: the position itself and those before it where
-    causal, else so many on either side. In this additive form every architecture honours it (XGLM
-    reads neither a boolean mask nor block borders in position_ids).
-    `document` is an int64 tensor [batch, context], `dtype` float32 by default.
-    """
-    import torch
-
-    position = torch.arange(document.shape[1], device=document.device)
-    back = position[:, None] - position[None, :]
-    allowed = document[:, :, None] == document[:, None, :]
-    if causal:
-        allowed = allowed & (back >= 0)
-    if window:
-        allowed = allowed & (back.abs() < window + (not causal))
-    dtype = dtype or torch.float32
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=document.device)
-    return mask.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]

@@ -15,7 +15,7 @@ from kalam.training.task import Task, batch_to
 
 logger = logging.getLogger(__name__)
 
-# Bytes behind a value of the logits in training: the logits, their softmax and their gradient, in fp32.
+# Bytes for a value of the logits in training: the logits, their softmax and their gradient, in fp32.
 LOGITS_BYTES = 12
 # Activations a transformer layer keeps for its backward pass, per token and hidden unit (Korthikanti
 # et al. 2022 count 34 bytes in half precision without attention scores), twice that in fp32.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalam.files.digests import digest_file
 from kalam.training.recipe import Recipe
-from kalam.training.runs import Writer, finished_or
+from kalam.training.runs import Writer, train_once
 
 if TYPE_CHECKING:
     from kalam.training.checkpoints import CheckpointFolder
@@ -26,11 +26,11 @@ def pretrain(
     """Train every weight of a scratch model and leave it in `results`, in the hub's layout.
 
     `tokens` names the token streams `train` and `validation`; `tokenizer` is the folder of the
-    tokenizer they were made with; `task` has the name of a module of kalam.tasks and its settings,
-    `recipe` the fields of a Recipe. The weights are the best ones on validation; without a recipe
+    tokenizer they were made with; `task` has the name of a module of kalam.tasks, the head of its models and its
+    settings, `recipe` the fields of a Recipe. The weights are the best ones on validation; without a recipe
     they are the random ones that another training begins with.
     """
-    steps = recipe and Recipe(**recipe)
+    steps = recipe and Recipe(**recipe).settled()
     identity = {
         "kind": "scratch",
         "task": task,
@@ -43,7 +43,7 @@ def pretrain(
     }
 
     def make(store: "CheckpointFolder") -> tuple[Writer, dict[str, Any]]:
-        from kalam.models.adapters import device
+        from kalam.machine.devices import torch_device
         from kalam.models.scratch import initialise, save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
@@ -52,9 +52,9 @@ def pretrain(
 
         trained_with = load_tokenizer(tokenizer)
         chosen = make_task(task, trained_with)
-        model = initialise(architecture, trained_with, seed, chosen.model_class)
+        model = initialise(architecture, trained_with, seed, task["head"])
         if not (steps and is_sharded(steps)):
-            model = model.to(device())
+            model = model.to(torch_device())
         outcome: dict[str, Any] = {"steps": 0}
         if steps:
             if steps.gradient_checkpointing:
@@ -69,4 +69,4 @@ def pretrain(
 
         return write, outcome
 
-    finished_or(checkpoints, results, identity, make)
+    train_once(checkpoints, results, identity, make, steps.precision if steps else "fp32")

@@ -38,7 +38,7 @@ def leakage(model: torch.nn.Module, task: Task) -> float:
 
     A model for which this is not 0 reads its neighbour, and its losses mean nothing.
     """
-    with at_rest(model):
+    with evaluating(model):
         scores = [task.logits(model, two_documents(model, task, first))[:, LENGTH:].float() for first in (0, 1)]
     return float((scores[0] - scores[1]).abs().max())
 
@@ -47,14 +47,14 @@ def unchunked_difference(model: torch.nn.Module, task: Task) -> float:
     """The relative difference between the plain loss and the one that is made in chunks."""
     batch = two_documents(model, task, 0)
     inputs, labels = task.inputs(model, batch), batch["labels"]
-    with at_rest(model):
+    with evaluating(model):
         whole = cross_entropy(model(**inputs).logits, labels)
         chunked = Head(model).chunked(inputs, labels)
     return float((whole - chunked).abs() / whole.abs())
 
 
 @contextmanager
-def at_rest(model: torch.nn.Module) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """The model without dropout and gradients; afterwards it is as it was."""
     was_training = model.training
     model.eval()

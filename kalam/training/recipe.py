@@ -4,13 +4,18 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from kalam.models.precision import settled
+
 # These change how long a training takes and what it needs, never what comes out.
 WITHOUT_EFFECT = ("micro_batch", "save_every", "gradient_checkpointing", "parallel", "tensorboard")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The `training` section of the configuration, and the seed; the schema documents each field."""
+    """The `training` section of the configuration, and the seed; the schema documents each field.
+
+    What trains takes one whose precision is settled.
+    """
 
     seed: int
     learning_rate: float
@@ -37,6 +42,10 @@ class Recipe:
     def of(cls, section: dict[str, Any], seed: int) -> "Recipe":
         names = {field.name for field in fields(cls)}
         return cls(seed=seed, **{key: value for key, value in section.items() if key in names})
+
+    def settled(self) -> "Recipe":
+        """The recipe with the precision that it means on this device; in another it is another training."""
+        return replace(self, precision=settled(self.precision))
 
     def for_windows(self, count: int) -> "Recipe":
         """The recipe in steps, where it is in epochs, for that many windows."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.jsonl import write_json
+from kalam.files.versions import versions
+from kalam.machine.devices import device_name
 from kalam.machine.launch import is_main
 from kalam.training.handout import drop_checkpoints, file_digests, hand_out
 
@@ -17,20 +19,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Writer = Callable[[Path], None]
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate")
 
 
-def finished_or(
+def train_once(
     checkpoints: str | Path,
     results: str | Path,
     identity: dict[str, Any],
     make: "Callable[[CheckpointFolder], tuple[Writer, dict[str, Any]]]",
+    precision: str,
 ) -> None:
     """Hand out the training with this identity from `checkpoints`, or make it there first.
 
     `identity` is JSON: everything that decides the result, and nothing else; its digest, the
     fingerprint, names the folder. `make(store)` trains in that folder, which it holds alone, and
-    returns a function that writes what the training yields, and what to say of it in `meta.json`.
-    Raises InputError where another training holds the folder.
+    returns a function that writes what the training yields, and what to say of it in `meta.json`, where
+    `precision` (settled), versions and device stand beside it. Raises InputError where another training
+    holds the folder.
     """
     fingerprint = digest_value(identity)
     folder = Path(checkpoints) / fingerprint
@@ -38,8 +43,8 @@ def finished_or(
     if (final / "meta.json").exists():
         logger.info("finished before, as %s: handing it out without a step", fingerprint)
     else:
-        from kalam.machine.processes import Processes
         from kalam.training.checkpoints import CheckpointFolder
+        from kalam.training.processes import Processes
 
         logger.info("training %s", folder)
         processes = Processes()
@@ -49,10 +54,16 @@ def finished_or(
             write, outcome = make(store)
             if processes.main:
                 store.require_lease()
-                finish(final, write, {"fingerprint": fingerprint, "identity": identity, "outcome": outcome})
+                meta = {"fingerprint": fingerprint, "identity": identity, "outcome": outcome}
+                finish(final, write, {**meta, "made_with": made_with(precision)})
     if is_main():
         drop_checkpoints(folder)
         hand_out(final, Path(results))
+
+
+def made_with(precision: str) -> dict[str, Any]:
+    """What two equal trainings on one machine have in common, and two machines may not."""
+    return {"versions": versions(LIBRARIES), "precision": precision, "device": device_name()}
 
 
 def finish(final: Path, write: Writer, meta: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ import torch
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from kalam.machine.processes import Processes
 from kalam.models.precision import autocast
+from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 
 

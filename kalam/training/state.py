@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from kalam.machine.processes import Processes
-from kalam.models.precision import mixed_precision
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
+from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, part_like
 from kalam.training.task import Task
@@ -59,7 +58,7 @@ class Training:
             betas=(0.9, recipe.beta2),
             fused=True,
         )
-        overflows = mixed_precision(recipe.precision) == "fp16"
+        overflows = recipe.precision == "fp16"
         self.scaler = torch.amp.GradScaler(learner.device.type, enabled=overflows)
         torch.manual_seed(recipe.seed + self.processes.index)
 
@@ -111,7 +110,7 @@ class Training:
             )
         if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        self.micro.go_on_with(state["micro_batch"])
+        self.micro.resume_with(state["micro_batch"])
         logger.info("resuming at step %d", self.progress.step)
         return self.progress
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kalam.text.tokens import IGNORED
-from kalam.training.packing import PackedWindows, TokenStream, block_mask
+from kalam.training.packing import PackedWindows, TokenStream
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +26,8 @@ class Task(ABC):
     has no weight in the loss, any other has weight 1.
     """
 
-    model_class: str  # the Auto class of transformers that loads its models
     lora_type: str | None = None  # peft's name for it
-    lookahead = 0  # how far behind a token its label stands
+    lookahead = 0  # how far after a token its label stands
     chunked = True  # whether the loss may do without the logits; a probe of the model decides
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
@@ -75,8 +74,8 @@ def task_class(name: str) -> type[Task]:
 
 
 def make_task(task: dict[str, Any], tokenizer: "PreTrainedTokenizerFast") -> Task:
-    """The task of a section of the configuration: its `name`, and its settings beside it."""
-    settings = {key: value for key, value in task.items() if key != "name"}
+    """The task of a section of the configuration: its `name`, the `head` of its models, its settings beside them."""
+    settings = {key: value for key, value in task.items() if key not in ("name", "head")}
     return task_class(task["name"])(tokenizer, **settings)
 
 
@@ -90,30 +89,3 @@ def stack(windows: Sequence[dict[str, np.ndarray]]) -> Batch:
 def batch_to(batch: Batch, device: Any) -> Batch:
     """The batch on a device."""
     return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-
-
-def attention_masks(
-    model: "torch.nn.Module", document: "torch.Tensor", causal: bool
-) -> "torch.Tensor | dict[str, torch.Tensor]":
-    """The mask of packed documents as the model wants it: in its dtype, one per kind of layer where kinds differ.
-
-    transformers takes a ready mask as it is, so a sliding window (Gemma 3, Mistral) is drawn here too.
-    """
-    config = model.config.get_text_config()
-    dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
-    full = block_mask(document, causal, dtype=dtype)
-    if not getattr(config, "sliding_window", None):
-        return full
-    near = block_mask(document, causal, config.sliding_window, dtype)
-    kinds = getattr(config, "layer_types", None)
-    return near if kinds is None else {"full_attention": full, "sliding_attention": near}
-
-
-def first_position(model: "torch.nn.Module") -> int:
-    """Where a model begins to count positions: RoBERTa and its kin begin after the padding token's."""
-    import torch
-
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            return 0 if module.padding_idx is None else module.padding_idx + 1
-    return 0

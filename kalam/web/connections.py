@@ -1,7 +1,7 @@
 """HTTP requests that go to the very address that was checked, and read no more than they should."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -10,20 +10,32 @@ from kalam.web.addresses import DEFAULT_PORTS, Origin, is_public, origin_of, res
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-SLOWEST = 10  # a body may take this many times the timeout
+BODY_TIMEOUTS = 10  # a body may take this many times the timeout
+
+MediaTypes = Mapping[str, str]  # media type, in lower case -> what the reason of a refusal calls it
+Kind = Literal["forbidden", "failed", "unreachable"]
 
 
 class FetchError(Exception):
     """A URL without a page; the message is the reason, as `key: detail`.
 
-    `kind` tells whether no request was allowed (`forbidden`), an answer was of no use (`failed`),
-    or there was none (`unreachable`), which another day may mend. `status` is the server's, if any.
+    `kind` is one of
+    - forbidden: the URL may not be asked for (robots.txt, private addresses, hosts not to be entered);
+    - failed: the server's answer is of no use; a crawl keeps that and does not ask again;
+    - unreachable: there was no answer, or one that asks to come back later; a crawl asks again when it is resumed.
+
+    `status` is the HTTP status, where it is the reason.
     """
 
-    def __init__(self, reason: str, kind: Literal["forbidden", "failed", "unreachable"], status: int | None = None):
+    def __init__(self, reason: str, kind: Kind, status: int | None = None):
         super().__init__(reason)
         self.kind = kind
         self.status = status
+
+
+def media_type(content_type: str) -> str:
+    """The media type of a Content-Type header, without parameters, in lower case; empty where there is none."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 @dataclass
@@ -38,8 +50,8 @@ class Connections:
     clock: Callable[[], float] = time.monotonic
     _pools: "dict[Origin, list[HTTPConnectionPool]]" = field(default_factory=dict)
 
-    def to(self, origin: Origin) -> "list[HTTPConnectionPool]":
-        """A connection for each address of a host. The name is looked up once, so it cannot change later.
+    def pools_of(self, origin: Origin) -> "list[HTTPConnectionPool]":
+        """A pool of connections for each address of a host. The name is looked up once, so it cannot change later.
 
         Raises FetchError for a private address, OSError for a name without any.
         """
@@ -65,7 +77,7 @@ class Connections:
     def get(self, url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
         """One GET, at the first address that answers; the body is not read yet.
 
-        Raises FetchError as `to`, and OSError or urllib3's HTTPError where there is no answer.
+        Raises FetchError as `pools_of`, and OSError or urllib3's HTTPError where there is no answer.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -74,7 +86,7 @@ class Connections:
         scheme, host, port = origin_of(url)
         name = f"[{host}]" if ":" in host else host
         host_header = name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
-        pools = self.to((scheme, host, port))
+        pools = self.pools_of((scheme, host, port))
         for pool in pools:
             try:
                 return pool.urlopen(
@@ -92,17 +104,18 @@ class Connections:
                     raise
         raise OSError(f"{host} has no address")
 
-    def read(self, response: "BaseHTTPResponse", types: Collection[str] | None) -> bytes:
+    def read(self, response: "BaseHTTPResponse", types: MediaTypes | None) -> bytes:
         """The body, decompressed. Raises FetchError for a type not in `types`, and where it is too large or slow."""
-        media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if types is not None and media not in types:
-            raise FetchError(f"not HTML: {media or 'no media type'}", "failed")
+        found = media_type(response.headers.get("Content-Type", ""))
+        if types is not None and found not in types:
+            wanted = " or ".join(dict.fromkeys(types.values()))
+            raise FetchError(f"not {wanted}: {found or 'no media type'}", "failed")
         body = bytearray()
         started = self.clock()
         for piece in response.stream(16384, decode_content=True):
             body += piece
             if len(body) > self.max_bytes:
                 raise FetchError(f"too large: over {self.max_bytes / 1e6:g} MB", "failed")
-            if self.clock() - started > SLOWEST * self.timeout:
+            if self.clock() - started > BODY_TIMEOUTS * self.timeout:
                 raise FetchError("too slow", "failed")
         return bytes(body)

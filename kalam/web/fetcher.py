@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kalam.web.addresses import Origin, canonical_url, origin_of, resolve
-from kalam.web.connections import Connections, FetchError
+from kalam.web.connections import Connections, FetchError, MediaTypes
 
 if TYPE_CHECKING:
     from protego import Protego
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
-TRY_AGAIN = (429, 500, 502, 503, 504)
-MAX_WAIT = 600  # seconds of Retry-After that are sat through
+RETRY_STATUSES = (429, 500, 502, 503, 504)
+MAX_WAIT = 600  # seconds; a server that asks for more is given up
 MAX_BYTES = 20_000_000
 
 
@@ -37,7 +37,7 @@ class Fetcher:
     """Fetches URLs, one after another.
 
     `delay` is in seconds between requests to one host (a longer Crawl-delay wins), `timeout` in
-    seconds. `connect_to` names the address and port behind a host, as curl's option does.
+    seconds. `connect_to` gives the address and port to connect to for a host, as curl's option does.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Fetcher:
         url: str,
         known: Mapping[str, str | None] | None = None,
         hosts: Collection[str] | None = None,
-        types: Collection[str] | None = None,
+        types: MediaTypes | None = None,
     ) -> Response:
         """Fetch a URL as robots.txt allows, following redirects, each hop checked like the first.
 
@@ -97,7 +97,7 @@ class Fetcher:
         url: str,
         allow: Callable[[str], None],
         known: Mapping[str, str | None],
-        types: Collection[str] | None = None,
+        types: MediaTypes | None = None,
     ) -> Response:
         hop = canonical_url(url)
         for _ in range(MAX_REDIRECTS + 1):
@@ -115,9 +115,9 @@ class Fetcher:
         raise FetchError(f"more than {MAX_REDIRECTS} redirects", "failed")
 
     def _check_address(self, url: str) -> None:
-        # a reason of its own, before robots.txt; a name that does not resolve is left to the retries
+        # before robots.txt, for a reason of its own; a name that does not resolve is retried with the request
         with contextlib.suppress(OSError):
-            self.connections.to(origin_of(url))
+            self.connections.pools_of(origin_of(url))
 
     def _robots_of(self, url: str) -> "Protego | FetchError":
         from protego import Protego
@@ -139,7 +139,7 @@ class Fetcher:
                     self._robots[origin] = FetchError(f"no robots.txt: {error}", error.kind)
         return self._robots[origin]
 
-    def _request(self, url: str, conditions: Mapping[str, str], types: Collection[str] | None) -> Response:
+    def _request(self, url: str, conditions: Mapping[str, str], types: MediaTypes | None) -> Response:
         from urllib3.exceptions import HTTPError
 
         host = origin_of(url)[1]
@@ -151,12 +151,12 @@ class Fetcher:
             try:
                 with self.connections.get(url, headers) as answer:
                     answered = True
-                    if answer.status not in TRY_AGAIN:
+                    if answer.status not in RETRY_STATUSES:
                         body = self.connections.read(answer, types) if answer.status == 200 else b""
                         names = {name.lower(): value for name, value in answer.headers.items()}
                         return Response(url, answer.status, names, body)
                     wait = _retry_after(answer, wait)
-                    # a site that asks for fewer requests is to be left alone, not to lose this page
+                    # a site that asks for fewer requests is asked again another time
                     kind = "unreachable" if answer.status == 429 else "failed"
                     error = FetchError(f"status {answer.status}", kind, answer.status)
             except (HTTPError, OSError) as failure:

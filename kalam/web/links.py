@@ -1,11 +1,13 @@
-"""The links of a page that a crawler may follow."""
+"""The links of an HTML page that a crawler may follow."""
 
 from kalam.text.encoding import decode
 from kalam.web.addresses import canonical_url
 
+HTML_TYPES = {"text/html": "HTML", "application/xhtml+xml": "HTML"}
+
 
 def links_of(body: bytes, content_type: str, url: str) -> list[str]:
-    """The URLs a page links to, in its order, each once; none behind `nofollow`, on the link or the page."""
+    """The URLs a page links to, in its order, each once; none where `nofollow` stands, on the link or the page."""
     from kalam.web.parsing import parse_page
 
     try:

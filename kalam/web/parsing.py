@@ -1,4 +1,4 @@
-"""The tree of an HTML page, whatever its author closed or forgot."""
+"""The tree of an HTML page, as a browser reads it: unclosed and broken elements are mended."""
 
 import re
 
@@ -11,7 +11,7 @@ NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def parse_page(text: str) -> HtmlElement | None:
-    """The tree of an HTML or XHTML page, lenient as a browser; None where there is none."""
+    """The tree of an HTML or XHTML page, broken markup mended; None where there is no element."""
     text = NOT_XML.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     closed, arrow, rest = text.rpartition("-->")
     text = closed + arrow + OPEN_COMMENT.sub("", rest)

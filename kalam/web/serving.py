@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import MimeTypes
 from pathlib import Path
 from threading import Thread
 
@@ -16,10 +17,11 @@ def serve_folder(folder: str | Path) -> Iterator[tuple[str, int]]:
     """Serve the files of a folder over loopback HTTP; yields the address and the port.
 
     A file's ETag is the digest of its content and there is no Last-Modified: touching a file
-    changes nothing, and no change hides behind an old modification time. A folder is its
-    `index.html`; folders are not listed; links out of the folder lead nowhere.
+    changes nothing, and a change is seen whatever the file's modification time says. A URL that
+    ends in a slash is the folder's `index.html`; folders are not listed; links out of the served
+    folder are not followed.
     """
-    handler = partial(_Handler, directory=str(folder))
+    handler = partial(FolderHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -30,20 +32,17 @@ def serve_folder(folder: str | Path) -> Iterator[tuple[str, int]]:
             thread.join()
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class FolderHandler(SimpleHTTPRequestHandler):
+    """Answers from the files of `directory`, as `serve_folder` says."""
+
     protocol_version = "HTTP/1.1"
-    # not the system's table of types, which differs between machines
-    extensions_map = {  # noqa: RUF012
-        "": "application/octet-stream",
-        **dict.fromkeys((".html", ".htm"), "text/html"),
-        ".xhtml": "application/xhtml+xml",
-        ".xml": "application/xml",
-        ".txt": "text/plain",
-    }
+    # types that Python's own table lacks or names otherwise
+    extensions_map = {".xhtml": "application/xhtml+xml", ".xml": "application/xml", ".webp": "image/webp"}  # noqa: RUF012
+    python_types = MimeTypes()  # without the system's table, which differs between machines
 
     def send_head(self):
         path = self.translate_path(self.path)
-        # a file's name with a slash behind it is no name of it: its relative links would never end
+        # a slash after the name of a file would make its relative links new URLs, without end
         path = Path(path, "index.html") if path.endswith("/") else Path(path)
         if not path.is_file() or not path.resolve().is_relative_to(Path(self.directory).resolve()):
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -58,6 +57,11 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         return None if unchanged else io.BytesIO(content)
+
+    def guess_type(self, path):
+        extension = Path(path).suffix.lower()
+        known = self.extensions_map.get(extension) or self.python_types.guess_type(path)[0]
+        return known or "application/octet-stream"
 
     def log_message(self, *_):
         pass

@@ -20,7 +20,7 @@ from trainings import MODELS, TRAINED, go_on, require_loss, require_same, set_re
 from waiting import until
 
 # One job here, one there; and no wait for the first look at it.
-SHORT = "results/bangla/corpus/clean/{}.jsonl --slurm-init-seconds-before-status-checks 1"
+SHORT = "results/bangla/data/text/clean/{}.jsonl --slurm-init-seconds-before-status-checks 1"
 
 
 def test_every_line_to_be_typed_was_tried():
@@ -112,8 +112,8 @@ def test_from_a_login_to_running_jobs(shell, cluster, tmp_path):
     in_a_job = told("sbatch --partition=cpu").replace("sbatch", "sbatch --wait")
     shell(activate, in_a_job.replace(target, SHORT.format("everyday")), folder=kalam)
     for source in ("poems", "everyday"):
-        assert (kalam / f"results/bangla/corpus/clean/{source}.jsonl").exists()
-        assert (kalam / f"logs/bangla/clean/{source}.log").exists()
+        assert (kalam / f"results/bangla/data/text/clean/{source}.jsonl").exists()
+        assert (kalam / f"logs/bangla/clean/text.{source}.log").exists()
     assert list((kalam / ".snakemake/log").glob("*.log"))
     assert not list((kalam / "logs/slurm").rglob("*.log"))
 

@@ -44,8 +44,8 @@ def test_the_whole_dag(project, finished, cluster):
 
 
 def test_shards_that_are_ready_at_once_are_one_array(finished_copy, finished, cluster):
-    shutil.rmtree(finished_copy / RESULTS / "corpus/clean")
-    cleaned = [RESULTS / f"corpus/clean/{source}.jsonl" for source in ("site", "everyday", "poems")]
+    shutil.rmtree(finished_copy / RESULTS / "data/text/clean")
+    cleaned = [RESULTS / f"data/text/clean/{source}.jsonl" for source in ("site", "everyday", "poems")]
     outcome = finished_copy.run(*PROFILE, *cleaned, **cluster.clients)
     assert "Submitted array job" in outcome.output and "The individual task IDs are 1-3" in outcome.output
     assert finished_copy.digests() == finished.digests()
@@ -55,7 +55,7 @@ def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finish
     """By SLURM, which counts it; what each attempt may take is the profile's. And mail tells of both."""
     (_, extra), *_ = yaml.safe_load(told("slurm_extra:")).items()
     set_resources(finished_copy, "clean", slurm_extra=extra)
-    cleaned = RESULTS / "corpus/clean/everyday.jsonl"
+    cleaned = RESULTS / "data/text/clean/everyday.jsonl"
     (finished_copy / cleaned).unlink()
     before = len(cluster.jobs("--states=all"))
     hungry = {"PYTHONPATH": str(HERE / "hunger"), "HUNGER": "2500"}
@@ -67,7 +67,7 @@ def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finish
     for (job, *_), said in zip(rows, ("Failed", "Ended"), strict=True):
         (mail,) = [mail for mail in mails if f"Job_id={job} " in mail]
         assert f" {said}, " in mail and mail.endswith(" you@example.org")
-    (log,) = (finished_copy / "logs/slurm/rule_clean/bangla_everyday").glob("*.log")  # of the one that failed
+    (log,) = (finished_copy / "logs/slurm/rule_clean/bangla_text_everyday").glob("*.log")  # of the one that failed
     assert "exceeded memory limit" in log.read_text(encoding="utf-8")
     assert finished_copy.digests() == finished.digests()
 
@@ -75,9 +75,9 @@ def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finish
 def test_where_accounting_is_on(accounted, finished, tmp_path):
     """The status comes from squeue there too."""
     project = Project.make(tmp_path / "project")
-    splits = [RESULTS / f"splits/{split}.jsonl" for split in ("train", "validation", "test")]
+    splits = [RESULTS / f"data/text/{split}.jsonl" for split in ("train", "validation", "test")]
     project.run(*PROFILE, *splits, **accounted.clients)
-    assert project.digests(RESULTS / "splits") == finished.digests(RESULTS / "splits")
+    assert [project.digest(split) for split in splits] == [finished.digest(split) for split in splits]
     assert "COMPLETED" in accounted.command("sacct", "--noheader", "--allocations", "--format=State")
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pipeline import RESULTS, Outcome, Project
 
-SOURCES = RESULTS / "corpus/sources"
+SOURCES = RESULTS / "data/text/sources"
 LETTERS = "resources/bangla/everyday.jsonl"
 POEMS = "resources/bangla/poems"
 
@@ -29,8 +29,8 @@ def test_a_broken_line_is_named_by_file_and_number(project, line):
     lines = (project / LETTERS).read_bytes().splitlines(keepends=True)
     lines.insert(2, line)
     (project / LETTERS).write_bytes(b"".join(lines))
-    name = "corpus/sources/everyday.jsonl"
-    stopped(project, name, "collect/everyday.log", f"source everyday: {LETTERS}:3: ")
+    name = "data/text/sources/everyday.jsonl"
+    stopped(project, name, "collect/text.everyday.log", f"source everyday: {LETTERS}:3: ")
 
 
 def test_rows_without_a_text_are_dropped_and_counted(project):
@@ -57,10 +57,12 @@ def test_bytes_that_are_no_text_are_dropped_and_old_encodings_read(project):
     first.write_bytes(text.encode("utf-16"))
     second.write_bytes(bytes(range(128, 256)) * 20)
     third.write_bytes(b"")
-    project.run(RESULTS / "corpus/clean/poems.jsonl")
-    kept = {row["group"]: row for row in project.rows(RESULTS / "corpus/clean/poems.jsonl")}
+    project.run(RESULTS / "data/text/clean/poems.jsonl")
+    kept = {row["group"]: row for row in project.rows(RESULTS / "data/text/clean/poems.jsonl")}
     gone = {row["path"] for row in project.rows(SOURCES / "poems.dropped.jsonl")}
-    gone |= {row["group"].removeprefix("poems/") for row in project.rows(RESULTS / "corpus/clean/poems.dropped.jsonl")}
+    gone |= {
+        row["group"].removeprefix("poems/") for row in project.rows(RESULTS / "data/text/clean/poems.dropped.jsonl")
+    }
     assert gone == {f"{POEMS}/{second.name}", f"{POEMS}/{third.name}"}
     assert text.split("\n\n")[-1].split("\n")[0].strip() in kept[f"poems/{POEMS}/{first.name}"]["text"]
 
@@ -68,35 +70,44 @@ def test_bytes_that_are_no_text_are_dropped_and_old_encodings_read(project):
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'{"title": "x"}\n'], ids=["nothing", "blank lines", "no text"])
 def test_a_source_without_a_document_stops(project, content):
     (project / LETTERS).write_bytes(content)
-    stopped(project, "corpus/sources/everyday.jsonl", "collect/everyday.log", "source everyday: no document; dropped: ")
+    stopped(
+        project,
+        "data/text/sources/everyday.jsonl",
+        "collect/text.everyday.log",
+        "source everyday: no document; dropped: ",
+    )
 
 
 def test_a_file_of_another_kind_stops(project):
     (project / POEMS / "poem.docx").write_bytes(b"PK")
     with project.changed() as section:
-        section["sources"]["poems"]["paths"] = [f"{POEMS}/*"]
-    name = "corpus/sources/poems.jsonl"
-    stopped(project, name, "collect/poems.log", f"source poems: paths: {POEMS}/poem.docx: only .txt")
+        section["datasets"]["text"]["sources"]["poems"]["paths"] = [f"{POEMS}/*"]
+    name = "data/text/sources/poems.jsonl"
+    stopped(project, name, "collect/text.poems.log", f"source poems: paths: {POEMS}/poem.docx: only .txt")
 
 
 def test_a_site_that_does_not_answer_stops(project):
     with project.changed() as section:
-        section["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"], "private_addresses": True}
-        section["sources"]["site"]["retries"] = 0
-    name = "corpus/sources/site.jsonl"
-    stopped(project, name, "collect/site.log", "source site: start: http://127.0.0.1:9/: ")
+        section["datasets"]["text"]["sources"]["site"] |= {
+            "serve": None,
+            "start": ["http://127.0.0.1:9/"],
+            "private_addresses": True,
+        }
+        section["datasets"]["text"]["sources"]["site"]["retries"] = 0
+    name = "data/text/sources/site.jsonl"
+    stopped(project, name, "collect/text.site.log", "source site: start: http://127.0.0.1:9/: ")
 
 
 def test_a_private_address_is_refused(project):
     with project.changed() as section:
-        section["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"]}
-    stopped(project, "corpus/sources/site.jsonl", "collect/site.log", "source site: ")
+        section["datasets"]["text"]["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"]}
+    stopped(project, "data/text/sources/site.jsonl", "collect/text.site.log", "source site: ")
 
 
 def test_too_few_documents_for_the_splits_stop_by_register(finished_copy):
     for poem in sorted((finished_copy / POEMS).glob("*.txt"))[2:]:
         poem.unlink()
-    outcome = finished_copy.snakemake(RESULTS / "splits/train.jsonl")
+    outcome = finished_copy.snakemake(RESULTS / "data/text/train.jsonl")
     assert outcome.status == 1
     assert "error: register verse: 2 documents in 2 groups found; wanted are" in outcome.output
     assert "Traceback" not in outcome.output
@@ -104,10 +115,10 @@ def test_too_few_documents_for_the_splits_stop_by_register(finished_copy):
 
 def test_a_result_that_was_cut_by_hand_is_named_where_it_is_read(finished_copy):
     """What Snakemake took for whole is read with the same care as what users give."""
-    test = finished_copy / RESULTS / "splits/test.jsonl"
+    test = finished_copy / RESULTS / "data/text/test.jsonl"
     lines = test.read_bytes().splitlines(keepends=True)
     test.write_bytes(b"".join(lines)[: -len(lines[-1]) // 2])
-    outcome = finished_copy.snakemake(RESULTS / "runs/adapt/floors/meta.json")
+    outcome = finished_copy.snakemake(RESULTS / "runs/adapt/systems/floors.json")
     assert outcome.status == 1
-    assert f"error: {RESULTS}/splits/test.jsonl:{len(lines)}: not a line of JSON" in outcome.output
+    assert f"error: {RESULTS}/data/text/test.jsonl:{len(lines)}: not a line of JSON" in outcome.output
     assert "Traceback" not in outcome.output

@@ -48,9 +48,10 @@ def without(project: Project, folders: list[str], files: list[str]) -> Project:
 def unadapted(finished_copy: Project) -> Project:
     """The finished workflow without its last third: the training of the adapter, and what follows."""
     run = f"{RESULTS}/runs/adapt"
-    folders = ["checkpoints/bangla/adapt", f"{run}/adapter", f"{run}/scores"]
-    files = [f"{run}/{file}" for file in ("meta.json", "history.jsonl", "curves.svg", "curves.png")]
-    pages = [f"{run}/continuations.html", *(f"{RESULTS}/{file}" for file in ("ppl.txt", "metrics.tsv"))]
+    folders = ["checkpoints/bangla/adapt", f"{run}/adapter"]
+    made = ("meta.json", "history.jsonl", "curves.svg", "curves.png", "systems/adapted.test.jsonl")
+    files = [f"{run}/{file}" for file in (*made, "scores.jsonl", "metrics.tsv", "report.txt")]
+    pages = [f"{run}/page.html", *(f"{RESULTS}/{file}" for file in ("ppl.txt", "metrics.tsv"))]
     return without(finished_copy, folders, [*files, *pages])
 
 
@@ -246,7 +247,7 @@ def test_a_crawl_that_is_killed_asks_for_no_page_twice(project, site):
         return Counter(path for path, _ in site.requests)
 
     with project.changed() as section:
-        section["sources"]["site"] = {
+        section["datasets"]["text"]["sources"]["site"] = {
             "kind": "site",
             "register": "prose",
             "start": [address],
@@ -254,8 +255,8 @@ def test_a_crawl_that_is_killed_asks_for_no_page_twice(project, site):
             "delay": 0,
             "extraction": "text",
         }
-    collected = RESULTS / "corpus/sources/site.jsonl"
-    interrupted(project, collected, script="collect.py", at="7", how="everything")
+    collected = RESULTS / "data/text/sources/site.jsonl"
+    interrupted(project, collected, script="collect.py", at="13", how="everything")
     assert requests()["/4"] == 1 and not requests()["/6"]
     unlock(project, collected)
     project.run(collected)

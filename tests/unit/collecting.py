@@ -11,11 +11,12 @@ COMMON = {
     "author": "অজানা",
     "retrieved": None,
     "max_records": None,
-    "strategy": "first",
+    "sampling": "first",
     "extraction": "article",
 }
 FILES = {**COMMON, "kind": "files", "fields": {}, "group_by": "field", "retrieved": "2020-02-23"}
 HUB = {**COMMON, "kind": "hub", "revision": "main", "subset": None, "split": "train", "fields": {}, "group_by": "field"}
+READY = {**COMMON, "kind": "splits", "folder": None, "dataset": None, "revision": None, "subset": None, "fields": {}}
 SITE = {
     **COMMON,
     "kind": "site",
@@ -29,6 +30,20 @@ SITE = {
     "private_addresses": False,
     "user_agent": "kalam-crawler",
 }
+BANGLA = [
+    "আজি ঝরো ঝরো মুখর বাদলদিনে জানি নে, জানি নে কিছুতে কেন মন লাগে না, এই চঞ্চল সজল পবন-বেগে উদ্‌ভ্রান্ত মেঘে মন চায়",
+    "মেঘের পরে মেঘ জমেছে, আঁধার করে আসে, আমায় কেন বসিয়ে রাখ একা দ্বারের পাশে, কাজের দিনে নানা কাজে থাকি নানা লোকের মাঝে",
+    "র‍্যাব এল ভোরের আগে নদীর ধারে, শাঁখ বাজে দূরে, বৃষ্টি পড়ে বারে বারে, মাঝি তার নৌকাখানি বেঁধে রাখে ঘাটের পাড়ে",
+    "মুদির দোকানে সন্ধ্যায় আলো জ্বলে, পথের মোড়ে লোকের ভিড় বাড়ে, ছেলেরা খেলা শেষে ঘরে ফেরে আর গল্প করে পরীক্ষার কথা",
+    "গ্রামের পাঠশালায় নতুন শিক্ষক এসেছেন, তিনি গণিত পড়ান আর বিকেলে মাঠে ফুটবল খেলতে ডাকেন সবাইকে",
+]
+TAMIL = [
+    "நதியின் கரையில் ஒரு பழைய ஆலமரம் நின்றது, அதன் நிழலில் குழந்தைகள் விளையாடினர், பெரியவர்கள் கதை பேசினர்",
+    "மழை பெய்த மாலையில் சந்தை வெறிச்சோடி இருந்தது, கடைக்காரர் விளக்கை ஏற்றி வைத்துவிட்டு வாசலைப் பார்த்தார்",
+    "பள்ளியில் புதிய ஆசிரியர் வந்தார், அவர் வானியல் பற்றிச் சொன்ன செய்திகள் மாணவர்களை வியப்பில் ஆழ்த்தின",
+    "கடலோர ஊரில் மீனவர்கள் விடியற்காலையில் படகுகளைத் தள்ளினர், காற்று தெற்கிலிருந்து மெல்ல வீசியது",
+    "அறுவடை முடிந்த வயலில் கொக்குகள் கூடின, உழவர் தம் மாடுகளை நிழலில் கட்டிவிட்டு உணவருந்தினார்",
+]
 POEM = "র‍্যাব এল ভোরের আগে নদীর ধারে,\nশাঁখ বাজে দূরে, বৃষ্টি পড়ে বারে বারে।"
 
 
@@ -46,6 +61,13 @@ def gather(source: dict, root: Path, seed: int = 20) -> tuple[list[dict], list[d
     for item, reason in collect(source, "kobita", "bn", seed, root, root / "store"):
         documents.append(item) if reason is None else dropped.append({**item, **reason})
     return documents, dropped
+
+
+def ready_folder(root: Path, **splits: list) -> dict:
+    """A source of splits: a folder with a JSONL file for each."""
+    for name, rows in splits.items():
+        write(root / "own" / f"{name}.jsonl", [{"text": row} if isinstance(row, str) else row for row in rows])
+    return {**READY, "folder": "own"}
 
 
 def html(*paragraphs: str, links: tuple[str, ...] = (), title: str = "নদী") -> str:

@@ -11,8 +11,9 @@ from bitsandbytes.nn import Linear4bit
 from lora import LORA
 
 from kalam.files.errors import InputError
-from kalam.models import adapters
-from kalam.models.adapters import INITIALISATIONS, add_lora, continue_lora, load_adapted, load_base, merge, unfreeze
+from kalam.models import loading
+from kalam.models.adapters import INITIALISATIONS, add_lora, continue_lora, merge, unfreeze
+from kalam.models.loading import load_adapted, load_base
 from kalam.tasks.causal import Task
 from kalam.training.packing import PackedWindows
 
@@ -70,7 +71,7 @@ def test_an_evaluation_moves_no_gradient_on_nf4_weights(folder, batch):
 
 
 def test_without_the_guard_it_does_where_the_processor_has_the_trap(folder, batch, monkeypatch):
-    monkeypatch.setattr(adapters, "keep_gradients_exact", lambda _: None)
+    monkeypatch.setattr(loading, "keep_gradients_exact", lambda _: None)
     assert (moved_by_an_evaluation(folder, batch) > 0.5) == (has_avx512bf16() and not torch.cuda.is_available())
 
 

@@ -12,32 +12,40 @@ from hypothesis import strategies as st
 
 from kalam.evaluation import bits
 from kalam.evaluation.bits import (
+    MASKED_MEASURES,
     MEASURES,
-    bits_per_byte,
     estimates,
+    groups,
+    identity,
     measure,
-    of_registers,
+    of_parts,
     paired_difference,
     require_same_text,
     text_digest,
     text_size,
-    token_perplexity,
 )
-from kalam.evaluation.metrics import METRIC_COLUMNS, metric_rows
+from kalam.evaluation.metrics import METRIC_COLUMNS, estimate_of, metric_row, metric_rows
 from kalam.files.errors import InputError
 
 
 def row(name: str, nll: float | None, size: int = 100, tokens: int | None = 40, **more) -> dict:
     sizes = {"bytes": size, "characters": max(1, size // 3), "words": max(1, size // 20)}
-    return {"id": name, "register": "news", **sizes, "tokens": tokens, "nll": nll, **more}
+    return {"id": name, "group": name, "part": "news", **sizes, "tokens": tokens, "nll": nll, **more}
 
 
 @st.composite
 def scorings(draw, least=2, most=12):
-    """Rows of one model on some documents."""
+    """Rows of one model on some documents, of as many groups or fewer."""
     sizes = draw(st.lists(st.integers(1, 5000), min_size=least, max_size=most))
     return [
-        row(f"d{n}", draw(st.floats(0.01, 20)) * size, size, draw(st.integers(1, size))) for n, size in enumerate(sizes)
+        row(
+            f"d{n}",
+            draw(st.floats(0.01, 20)) * size,
+            size,
+            draw(st.integers(1, size)),
+            group=f"g{draw(st.integers(0, n))}",
+        )
+        for n, size in enumerate(sizes)
     ]
 
 
@@ -46,21 +54,26 @@ def test_sizes_are_of_the_text_itself():
     assert text_size(text) == {"bytes": len(text.encode()), "characters": len(text), "words": 4}
 
 
+def test_a_row_keeps_of_its_document_which_it_is_its_group_and_its_register_as_part():
+    document = {"id": "d", "group": "ঠাকুরমার ঝুলি", "register": "tales", "text": "বান এল।", "source": "wikisource"}
+    assert identity(document) == {"id": "d", "group": "ঠাকুরমার ঝুলি", "part": "tales"}
+
+
 @given(scorings(least=1), st.integers(2, 200_000))
 def test_a_uniform_model_costs_the_logarithm_of_its_vocabulary(rows, vocabulary):
     uniform = [r | {"nll": r["tokens"] * math.log(vocabulary)} for r in rows]
     tokens, size = sum(r["tokens"] for r in rows), sum(r["bytes"] for r in rows)
-    assert bits_per_byte(uniform) == pytest.approx(math.log2(vocabulary) * tokens / size)
-    assert token_perplexity(uniform) == pytest.approx(vocabulary)
+    assert measure(uniform, "bits_per_byte") == pytest.approx(math.log2(vocabulary) * tokens / size)
+    assert measure(uniform, "token_perplexity") == pytest.approx(vocabulary)
     assert measure(uniform, "tokens_per_byte") == pytest.approx(tokens / size)
 
 
 def test_every_measure_by_hand():
     rows = [
-        {"id": "a", "register": "x", "bytes": 30, "characters": 10, "words": 2, "tokens": 5, "nll": 7.0},
-        {"id": "b", "register": "x", "bytes": 50, "characters": 20, "words": 3, "tokens": 5, "nll": 13.0},
+        {"id": "a", "group": "x", "part": "x", "bytes": 30, "characters": 10, "words": 2, "tokens": 5, "nll": 7.0},
+        {"id": "b", "group": "x", "part": "x", "bytes": 50, "characters": 20, "words": 3, "tokens": 5, "nll": 13.0},
     ]
-    assert bits_per_byte(rows) == pytest.approx(20 / math.log(2) / 80)
+    assert measure(rows, "bits_per_byte") == pytest.approx(20 / math.log(2) / 80)
     assert measure(rows, "bits_per_character") == pytest.approx(20 / math.log(2) / 30)
     assert measure(rows, "word_perplexity") == pytest.approx(math.exp(4))
     assert measure(rows, "token_perplexity") == pytest.approx(math.exp(2))
@@ -78,7 +91,7 @@ def test_an_interval_is_the_same_for_any_order_of_rows_and_holds_its_figure(rows
     for name, figure in first.items():
         assert figure.value == measure(rows, name)
         assert figure.low <= figure.high
-        assert (figure.n, figure.failures) == (len(rows), 0)
+        assert (figure.n, figure.failures, figure.groups) == (len(rows), 0, len({r["group"] for r in rows}))
 
 
 def test_the_interval_is_that_of_the_resampled_ratio():
@@ -111,8 +124,9 @@ def test_a_difference_the_other_way_round_has_the_other_sign(rows, seed, shuffle
     others = [r | {"nll": r["nll"] * shuffler.uniform(0.5, 1.5)} for r in rows]
     shuffler.shuffle(others)
     forth, back = paired_difference(rows, others, 200, seed), paired_difference(others, rows, 200, seed)
-    assert forth.value == pytest.approx(bits_per_byte(rows) - bits_per_byte(others))
+    assert forth.value == pytest.approx(measure(rows, "bits_per_byte") - measure(others, "bits_per_byte"))
     assert (back.value, back.low, back.high) == pytest.approx((-forth.value, -forth.high, -forth.low), abs=1e-9)
+    assert forth.groups == back.groups == len({r["group"] for r in rows})
 
 
 def test_pairing_sees_what_single_intervals_do_not():
@@ -137,16 +151,27 @@ def test_a_document_not_scored_spoils_the_figure_and_is_counted(lost):
     rows = [row("a", 30.0), row("b", lost), row("c", 20.0)]
     figures = estimates(rows, 100, 0)
     for name in ("bits_per_byte", "bits_per_character", "word_perplexity", "token_perplexity"):
-        assert figures[name] == bits.Estimate(math.inf, None, None, 3, 1)
+        assert figures[name] == bits.Estimate(math.inf, None, None, 3, 1, 3)
     assert figures["tokens_per_byte"].value == 0.4
 
     gap = paired_difference(rows, [row("a", None), row("b", 1.0), row("c", 1.0)], 100, 0)
-    assert gap == bits.Estimate(None, None, None, 3, 2)
+    assert gap == bits.Estimate(None, None, None, 3, 2, 3)
 
 
 def test_a_single_document_has_no_interval():
     figure = estimates([row("a", 30.0)], 100, 0)["bits_per_byte"]
-    assert (figure.low, figure.high, figure.n) == (None, None, 1)
+    assert (figure.low, figure.high, figure.n, figure.groups) == (None, None, 1, 1)
+    gap = paired_difference([row("a", 30.0)], [row("a", 20.0)], 100, 0)
+    assert gap == bits.Estimate(pytest.approx(0.1 / math.log(2)), None, None, 1, 0, 1)
+
+
+def test_groups_are_counted_apart_from_documents():
+    rows = [row("a", 30.0, group="যোগাযোগ"), row("b", 20.0, group="যোগাযোগ"), row("c", 10.0, group="বলাকা")]
+    assert groups(rows) == 2
+    assert {(figure.n, figure.groups) for figure in estimates(rows, 100, 0).values()} == {(3, 2)}
+    unscored = [r | {"nll": None} for r in rows]
+    assert [paired_difference(rows, others, 100, 0).groups for others in (rows, unscored)] == [2, 2]
+    assert paired_difference(rows[:1], rows[:1], 100, 0).groups == 1
 
 
 @pytest.mark.parametrize(
@@ -163,11 +188,12 @@ def test_rows_that_make_no_figure_are_refused(rows, message):
         estimates(rows, 100, 0)
 
 
-def test_registers_are_taken_apart_and_a_missing_one_is_named():
-    rows = [row("a", 1.0), row("b", 1.0) | {"register": "verse"}]
-    assert [r["id"] for r in of_registers(rows, ["verse"])] == ["b"]
-    with pytest.raises(InputError, match="register drama"):
-        of_registers(rows, ["verse", "drama"])
+def test_parts_are_taken_apart_and_a_missing_one_is_named():
+    rows = [row("a", 1.0), row("b", 1.0, part="verse")]
+    assert [r["id"] for r in of_parts(rows, ["verse"])] == ["b"]
+    assert [r["id"] for r in of_parts(rows, ["verse", "news"])] == ["a", "b"]
+    with pytest.raises(InputError, match="no scored document of part drama"):
+        of_parts(rows, ["verse", "drama"])
 
 
 def test_the_digest_is_of_the_texts_in_order_of_id():
@@ -183,17 +209,48 @@ def test_a_text_that_is_not_nfc_is_refused():
         text_digest([{"id": "d", "text": "\u09dc"}])  # RRA has a composition exclusion: NFC takes it apart
 
 
+PLACE = {
+    "project": "bangla",
+    "run": "adapt",
+    "system": "tiny",
+    "role": "base",
+    "split": "test",
+    "part": "news",
+    "context": 2048,
+    "text_sha256": "ff" * 32,
+}
+
+
 def test_metric_rows_have_the_columns_and_keep_failures_visible():
-    rows = [row("a", 30.0), row("b", None)]
-    made = metric_rows("bangla", "adapt", "tiny", "test", "news", rows, 2048, "ff" * 32, 100, 0)
+    rows = [row("a", 30.0, group="g"), row("b", None, group="g")]
+    made = metric_rows(rows, 100, 0, **PLACE)
     assert all(list(one) == METRIC_COLUMNS for one in made)
+    assert all(one | PLACE == one for one in made)
     by_metric = {one["metric"]: one for one in made}
+    assert len(by_metric) == len(made)
     assert set(by_metric) == {*MEASURES, "bytes", "tokens"}
     spoilt = by_metric["bits_per_byte"]
     assert (spoilt["value"], spoilt["low"], spoilt["n"], spoilt["failures"]) == (math.inf, None, 2, 1)
-    assert by_metric["bytes"]["value"] == 200
+    assert (by_metric["bytes"]["value"], by_metric["tokens"]["value"]) == (200, 80)
+    assert {(one["n"], one["groups"], one["failures"], one["profile"]) for one in made} == {(2, 1, 1, None)}
 
 
 def test_a_floor_has_no_metrics_of_tokens():
-    made = metric_rows("p", None, "floor", "test", "news", [row("a", 3.0, tokens=None)], 2048, "0" * 64, 100, 0)
+    made = metric_rows([row("a", 3.0, tokens=None)], 100, 0, **PLACE | {"system": "floor", "role": "floor"})
     assert {one["metric"] for one in made} == {"bits_per_byte", "bits_per_character", "word_perplexity", "bytes"}
+
+
+@given(scorings())
+def test_a_metric_row_says_all_of_its_estimate(rows):
+    hidden = [r | {"correct": r["tokens"] // 2} for r in rows]
+    for metric, figure in {**estimates(rows, 20, 0), **estimates(hidden, 20, 0, MASKED_MEASURES)}.items():
+        assert estimate_of(metric_row(figure, metric, **PLACE)) == figure
+
+
+def test_hidden_tokens_are_measured_by_hand():
+    rows = [row("a", 6.0, tokens=4, correct=1), row("b", 0.0, tokens=2, correct=2)]
+    figures = estimates(rows, 200, 0, MASKED_MEASURES)
+    assert set(figures) == {"masked_nll", "masked_accuracy"}
+    assert (figures["masked_nll"].value, figures["masked_accuracy"].value) == (1.0, 0.5)
+    better = paired_difference(rows, [row("a", 8.0, tokens=4), row("b", 1.0, tokens=2)], 200, 0, "masked_nll")
+    assert (better.value, better.low, better.high) == pytest.approx((-0.5, -0.5, -0.5))  # half a nat less on each

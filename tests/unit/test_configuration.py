@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kalam.configuration.project import candidate_registers, candidates, registers
+from kalam.configuration.datasets import parts
+from kalam.configuration.project import candidates
 from kalam.configuration.resolve import load_schema, resolve
 from kalam.files.errors import InputError
 
@@ -18,13 +19,15 @@ SMALL = """
 projects:
   bangla:
     language: bn
-    sources:
-      news: {kind: files, register: prose, paths: [news.jsonl]}
-      songs: {kind: files, register: verse, paths: [songs.txt]}
+    datasets:
+      text:
+        sources:
+          news: {kind: files, register: prose, paths: [news.jsonl]}
+          songs: {kind: files, register: verse, paths: [songs.txt]}
     models:
       small:
         kind: scratch
-        registers: [prose]
+        parts: [prose]
         architecture: {model_type: llama, hidden_size: 64}
         training: {steps: 10, learning_rate: 1.0e-3}
       large: {kind: hub, repository: a/b, revision: 0123456789012345678901234567890123456789}
@@ -32,7 +35,7 @@ projects:
       adapt:
         task: causal
         base: best
-        registers: [verse]
+        parts: [verse]
         training: {steps: 20, learning_rate: 1.0e-4}
 """
 
@@ -53,49 +56,83 @@ def small(**edits) -> dict:
 
 
 SITE = {"kind": "site", "register": "prose", "start": ["https://a.example/"]}
-MORE = {"kind": "extended", "base": "small", "registers": ["verse"]}
-MASKED = {"kind": "scratch", "task": "masked", "registers": ["prose"], "architecture": {"model_type": "xlm-roberta"}}
+MORE = {"kind": "extended", "base": "small", "parts": ["verse"]}
+MASKED = {"kind": "scratch", "task": "masked", "parts": ["prose"], "architecture": {"model_type": "xlm-roberta"}}
 HEX = "^[0-9a-f]{40}$"
 # What is wrong, and what the line says after `config: projects.bangla`.
 WRONG = [
     ({"language": "xx"}, ".language: found 'xx'; allowed is one of ar, bn, ta"),
-    ({"langauge": "bn"}, ": unknown key langauge; allowed are candidates, cleaning, evaluation, exports, language, "),
-    ({"sources": None}, ": missing key sources"),
-    ({"sources": {}}, ".sources: found {}; allowed is at least one entry"),
-    ({"sources__News": {}}, ".sources: found 'News'; allowed is text of the form ^[a-z0-9]"),
-    ({"sources__news__kind": "fiels"}, ".sources.news.kind: found 'fiels'; allowed is one of files, hub, site"),
-    ({"sources__news__kind": None}, ".sources.news: missing key kind"),
-    ({"sources__news__paths": None}, ".sources.news: missing key paths"),
-    ({"sources__news__paths": "news.jsonl"}, ".paths: found 'news.jsonl'; allowed is a value of type array"),
-    ({"sources__news__delay": 1}, ".sources.news: found delay; allowed only where kind is site"),
-    ({"sources__news__dealy": 1}, ".sources.news: unknown key dealy; allowed are author, extraction, fields, group_by"),
-    ({"sources__site": SITE | {"delay": "1 s"}}, ".sources.site.delay: found '1 s'; allowed is a value of type number"),
-    ({"sources__site": SITE | {"delay": float("nan")}}, ".delay: found nan; allowed is a value of type number"),
+    ({"langauge": "bn"}, ": unknown key langauge; allowed are candidates, datasets, evaluation, exports, language, "),
+    ({"datasets__text__sources": None}, ".datasets.text: missing key sources"),
+    ({"datasets__text__sources": {}}, ".datasets.text.sources: found {}; allowed is at least one entry"),
     (
-        {"sources__site": SITE | {"start": ["ftp://a"]}},
+        {"datasets__text__sources__News": {}},
+        ".datasets.text.sources: found 'News'; allowed is text of the form ^[a-z0-9]",
+    ),
+    (
+        {"datasets__text__sources__news__kind": "fiels"},
+        ".datasets.text.sources.news.kind: found 'fiels'; allowed is one of files, hub, site",
+    ),
+    ({"datasets__text__sources__news__kind": None}, ".datasets.text.sources.news: missing key kind"),
+    ({"datasets__text__sources__news__paths": None}, ".datasets.text.sources.news: missing key paths"),
+    (
+        {"datasets__text__sources__news__paths": "news.jsonl"},
+        ".paths: found 'news.jsonl'; allowed is a value of type array",
+    ),
+    (
+        {"datasets__text__sources__news__delay": 1},
+        ".datasets.text.sources.news: found delay; allowed only where kind is site",
+    ),
+    (
+        {"datasets__text__sources__news__dealy": 1},
+        ".datasets.text.sources.news: unknown key dealy; allowed are author, extraction, fields, group_by",
+    ),
+    (
+        {"datasets__text__sources__site": SITE | {"delay": "1 s"}},
+        ".datasets.text.sources.site.delay: found '1 s'; allowed is a value of type number",
+    ),
+    (
+        {"datasets__text__sources__site": SITE | {"delay": float("nan")}},
+        ".delay: found nan; allowed is a value of type number",
+    ),
+    (
+        {"datasets__text__sources__site": SITE | {"start": ["ftp://a"]}},
         ".start.0: found 'ftp://a'; allowed is text of the form ^https?",
     ),
-    ({"sources__news__fields": {"txet": "t"}}, ".fields: found 'txet'; allowed is one of author, group, licence, "),
     (
-        {"sources__spare": SITE | {"register": "law"}},
-        ".sources.spare.register: found law, which no model, run or candid",
+        {"datasets__text__sources__news__fields": {"txet": "t"}},
+        ".fields: found 'txet'; allowed is one of author, group, licence, ",
     ),
-    ({"cleaning__max_symbols": 1.5}, ".cleaning.max_symbols: found 1.5; allowed is 1 or less"),
-    ({"splits__test": 0}, ".splits.test: found 0; allowed is more than 0"),
-    ({"splits__test": 2.5}, ".splits.test: found 2.5; allowed is a share below 1 or a whole number of documents"),
-    ({"splits__test": 0.9}, ".splits: validation and test take 1 of each register; allowed is less than 1"),
+    (
+        {"datasets__text__sources__spare": SITE | {"register": "law"}},
+        ".datasets.text.sources.spare.register: found law, which no model, run or candid",
+    ),
+    (
+        {"datasets__text__cleaning__max_symbols": 1.5},
+        ".datasets.text.cleaning.max_symbols: found 1.5; allowed is 1 or less",
+    ),
+    ({"datasets__text__splits__test": 0}, ".datasets.text.splits.test: found 0; allowed is more than 0"),
+    (
+        {"datasets__text__splits__test": 2.5},
+        ".datasets.text.splits.test: found 2.5; allowed is a share below 1 or a whole number",
+    ),
+    (
+        {"datasets__text__splits__test": 0.9},
+        ".datasets.text.splits: validation and test take 1 of each part; allowed is less than 1",
+    ),
     ({"models__large__revision": "main"}, f".models.large.revision: found 'main'; allowed is text of the form {HEX}"),
     ({"models__small__repository": "a/b"}, ".models.small: found repository; allowed only where kind is hub"),
     ({"models__small__tokenizer": {"vocabulary": 100}}, ".vocabulary: found 100; allowed are 260 and more"),
     (
-        {"models__small__registers": ["song"]},
-        ".models.small.registers: found song, which no source has; allowed are pros",
+        {"models__small__parts": ["song"]},
+        ".models.small.parts: found song, which is no register of a source; allowed are pros",
     ),
     ({"models__more": MORE | {"base": "huge"}}, ".models.more.base: found huge; allowed are models that are not ext"),
     ({"models__more": MORE | {"base": "more"}}, ".models.more.base: found more; allowed are models that are not ext"),
     ({"models__more": MORE | {"task": "masked"}}, ".models.more.task: found masked; allowed is causal, that of its b"),
     ({"models__more": MORE | {"pieces": 0}}, ".models.more.pieces: found 0; allowed is 1 or more"),
-    ({"models__best": {"kind": "local", "path": "x"}}, ".models: found best, which has a meaning of its own"),
+    ({"models__best": {"kind": "local", "path": "x"}}, ".models: found best, a word of the settings; allowed is"),
+    ({"models__lowest": {"kind": "local", "path": "x"}}, ".models: found lowest, a word of the settings; allowed is"),
     ({"evaluation__stride": 4096}, ".evaluation.stride: found 4096; allowed is up to context, 2048"),
     ({"candidates__models": ["huge"]}, ".candidates.models: found huge, which is no model; allowed are small, large"),
     (
@@ -103,10 +140,13 @@ WRONG = [
         ".candidates.models: found ['small', 'small']; allowed is each entry onc",
     ),
     ({"candidates__choice": "huge"}, ".candidates.choice: found huge; allowed are lowest, small, large"),
-    ({"runs__adapt__base": "huge"}, ".runs.adapt.base: found huge, which is no model and no run; allowed are best"),
     (
-        {"runs__adapt__registers": ["song"]},
-        ".runs.adapt.registers: found song, which no source has; allowed are prose, ",
+        {"runs__adapt__base": "huge"},
+        ".runs.adapt.base: found huge; allowed where the task is causal are best, small, large",
+    ),
+    (
+        {"runs__adapt__parts": ["song"]},
+        ".runs.adapt.parts: found song, which is no register of a source; allowed are prose, ",
     ),
     ({"runs__adapt__task": "dance"}, ".runs.adapt.task: found 'dance'; allowed is one of "),
     (
@@ -124,11 +164,30 @@ WRONG = [
     ({"runs__adapt__training__learning_rate": 0}, ".learning_rate: found 0; allowed is more than 0"),
     ({"runs__adapt__training__micro_batch": 0}, ".training.micro_batch: found 0; allowed is 1 or more"),
     ({"runs__adapt__training__epochs": 2}, ".runs.adapt.training: found steps 20 and epochs 2; allowed is one of them"),
-    ({"runs__adapt__base": "adapt"}, ".runs.adapt.base: found adapt, which is no model and no run"),
+    ({"runs__adapt__base": "adapt"}, ".runs.adapt.base: found adapt; allowed where the task is causal are best"),
     ({"runs__adapt__tuning": "full"}, ".runs.adapt.quantisation: found nf4; allowed is none where every weight"),
     ({"models__small__task": "masked"}, ".tokenizer.kind: found bytes; allowed is unigram where the task is masked"),
-    ({"models__floor": {"kind": "local", "path": "x"}}, ".models: found floor, which has a meaning of its own"),
-    ({"runs__adapt__task": "masked"}, ".runs.adapt.task: found masked; allowed is causal, that of its base"),
+    (
+        {"runs__adapt__task": "masked", "runs__adapt__base": "small"},
+        ".runs.adapt.base: found small; allowed where the task is masked are none",
+    ),
+    ({"runs__adapt__dataset": "songs"}, ".runs.adapt.dataset: found songs; allowed are those of documents: text"),
+    (
+        {"datasets__text__strategies": {"all": ["news", "song"]}},
+        ".datasets.text.strategies.all: found song; allowed are news, songs",
+    ),
+    (
+        {"datasets__text__strategies": {"all": ["news"]}, "datasets__text__strategy": "some"},
+        ".datasets.text.strategy: found some; allowed are all",
+    ),
+    (
+        {"datasets__text__sources__ready": {"kind": "splits", "register": "prose"}},
+        ".datasets.text.sources.ready: found folder and dataset, or neither; allowed is one of them",
+    ),
+    (
+        {"datasets__text__sources__ready": {"kind": "splits", "register": "prose", "dataset": "a/b"}},
+        ".datasets.text.sources.ready: missing key revision",
+    ),
     ({"runs__adapt__masked": {"share": 0.3}}, ".runs.adapt: found masked; allowed only where task is masked"),
     (
         {"runs__adapt__tuning": "full", "runs__adapt__quantisation": "none", "runs__adapt__lora": {"rank": 8}},
@@ -142,7 +201,10 @@ WRONG = [
         {"models__small": MASKED | {"masked": {"share": 0.3}}},
         ".models.small: found masked; allowed only where kind is scratch, task is masked, training is given",
     ),
-    ({"models__small__task": "masked", "candidates__models": ["small"]}, "found small, which is no causal model"),
+    (
+        {"models__small__task": "masked", "candidates__models": ["small"]},
+        "found small, whose task is masked; allowed are tasks with",
+    ),
 ]
 
 
@@ -162,7 +224,7 @@ def test_what_is_wrong_is_said_in_one_line_with_its_key_what_was_found_and_what_
         ({}, "config: the top level: missing key projects"),
         ({"projects": {}}, "config: projects: found {}; allowed is at least one entry"),
         ({"projects": {"bangla": []}}, "config: projects.bangla: found []; allowed is a value of type object"),
-        ({**small(), "setps": 3}, "config: the top level: unknown key setps; allowed are batch_size, learning_rate, "),
+        ({**small(), "setps": 3}, "config: the top level: unknown key setps; allowed are batch_size, data_dir, lear"),
         ({**small(), "steps": -3}, "config: steps: found -3; allowed is 1 or more"),
         ({**small(), "micro_batch": 0}, "config: micro_batch: found 0; allowed is 1 or more"),
     ],
@@ -173,10 +235,8 @@ def test_so_is_what_is_wrong_at_the_top(config, message):
 
 
 def test_a_run_needs_some_model():
-    with pytest.raises(
-        InputError, match=r"runs\.adapt\.base: found best, which is no model and no run; allowed are none"
-    ):
-        resolve(small(models={}, sources__news=None), SCHEMA)
+    with pytest.raises(InputError, match=r"runs\.adapt\.base: found best; allowed where the task is causal are none"):
+        resolve(small(models={}, datasets__text__sources__news=None), SCHEMA)
 
 
 def test_defaults_are_filled_in_at_every_depth_and_what_was_given_stays():
@@ -186,17 +246,19 @@ def test_defaults_are_filled_in_at_every_depth_and_what_was_given_stays():
     assert given == before
     project = config["projects"]["bangla"]
     assert config["seed"] == 20
-    assert project["cleaning"]["duplicate_threshold"] == 0.8
-    assert project["sources"]["news"]["group_by"] == "field"
-    assert "delay" not in project["sources"]["news"]
+    assert project["datasets"]["text"]["cleaning"]["duplicate_threshold"] == 0.8
+    assert project["datasets"]["text"]["sources"]["news"]["group_by"] == "field"
+    assert "delay" not in project["datasets"]["text"]["sources"]["news"]
     assert project["models"]["large"]["remote_code"] is False
     assert project["models"]["small"]["tokenizer"] == {"kind": "bytes", "vocabulary": 500}
     assert project["models"]["small"]["architecture"] == {"model_type": "llama", "hidden_size": 64}
     given = {"rank": 4, "alpha": 32, "dropout": 0.05, "targets": "all-linear"}
     assert given.items() <= project["runs"]["adapt"]["lora"].items()
     assert project["runs"]["adapt"]["training"]["context"] == 512
-    assert registers(project) == ["prose", "verse"]
-    assert (candidates(project), candidate_registers(project)) == (["small", "large"], ["verse"])
+    assert parts(project["datasets"]["text"]) == ["prose", "verse"]
+    assert candidates(project) == ["small", "large"]
+    assert (project["candidates"]["dataset"], project["candidates"]["parts"]) == ("text", ["verse"])
+    assert project["runs"]["adapt"]["dataset"] == "text"
     assert resolve(config, SCHEMA) == config
 
 
@@ -208,7 +270,7 @@ def test_a_default_written_out_and_settings_in_another_order_give_the_same():
 
 
 def test_flat_keys_set_every_run_of_every_project_and_no_model():
-    config = small(runs__second={"task": "causal", "base": "small", "registers": ["prose"], "training": None})
+    config = small(runs__second={"task": "causal", "base": "small", "parts": ["prose"], "training": None})
     config["projects"]["bangla"]["runs"]["second"]["training"] = {"steps": 1, "learning_rate": 1}
     config["projects"]["other"] = copy.deepcopy(config["projects"]["bangla"])
     flat = {"steps": 7, "learning_rate": 0.5, "lora_rank": 3, "micro_batch": 2, "seed": 9}
@@ -232,12 +294,14 @@ def test_a_run_without_an_adapter_has_no_settings_of_one():
 def test_flat_keys_for_one_project_leave_the_others_alone():
     config = small()
     config["projects"]["other"] = copy.deepcopy(config["projects"]["bangla"])
-    flat = {"project": "other", "num_epochs": 1.5, "batch_size": 6, "max_records": 9, "strategy": "random"}
+    flat = {"project": "other", "num_epochs": 1.5, "batch_size": 6, "max_records": 9, "sampling": "random"}
     resolved = resolve(config | flat, SCHEMA)["projects"]
     assert resolved["bangla"] == resolve(small(), SCHEMA)["projects"]["bangla"]
     training = resolved["other"]["runs"]["adapt"]["training"]
     assert (training["epochs"], training["steps"], training["batch"]) == (1.5, None, 6)
-    assert {(s["max_records"], s["strategy"]) for s in resolved["other"]["sources"].values()} == {(9, "random")}
+    text = resolved["other"]["datasets"]["text"]
+    assert (text["max_records"], text["sampling"]) == (9, "random")
+    assert {(s["max_records"], s["sampling"]) for s in text["sources"].values()} == {(9, "random")}
     with pytest.raises(InputError, match="config: project: found none; allowed are bangla, other"):
         resolve(config | {"project": "none"}, SCHEMA)
 
@@ -276,9 +340,66 @@ def test_the_configurations_that_come_with_the_project_are_complete(path):
     assert resolve(resolved, SCHEMA) == resolved
 
 
-def test_one_name_for_a_scratch_model_here_and_a_fetched_one_there_is_refused():
+def test_two_projects_may_use_one_name_for_models_that_come_about_differently():
     config = small()
-    other = small(models__small={"kind": "local", "path": "x"}, runs__adapt__registers=["prose", "verse"])
+    other = small(models__small={"kind": "local", "path": "x"}, runs__adapt__parts=["prose", "verse"])
     config["projects"]["other"] = other["projects"]["bangla"]
-    with pytest.raises(InputError, match=r"projects\.other\.models\.small\.kind: found local, while bangla"):
+    projects = resolve(config, SCHEMA)["projects"]
+    assert [project["models"]["small"]["kind"] for project in projects.values()] == ["scratch", "local"]
+
+
+STRATEGIES = {"datasets__text__strategies": {"modern": ["news"], "classical": ["songs"], "all": ["news", "songs"]}}
+
+
+def settled(**flat) -> dict:
+    return resolve(small(**STRATEGIES) | flat, SCHEMA)["projects"]["bangla"]
+
+
+def test_a_strategy_says_which_sources_are_taken_and_parts_without_one_are_left_out():
+    assert list(settled()["datasets"]["text"]["sources"]) == ["news", "songs"]
+    project = settled(strategy="modern")
+    assert list(project["datasets"]["text"]["sources"]) == ["news"]
+    # The run named verse only, of which nothing is left: it takes what is there.
+    assert project["runs"]["adapt"]["parts"] == project["models"]["small"]["parts"] == ["prose"]
+    every = settled(strategy="all")
+    assert (every["runs"]["adapt"]["parts"], every["models"]["small"]["parts"]) == (["verse"], ["prose"])
+    config = small(**STRATEGIES, runs__adapt__parts=["prose", "verse"]) | {"strategy": "classical"}
+    assert resolve(config, SCHEMA)["projects"]["bangla"]["runs"]["adapt"]["parts"] == ["verse"]
+
+
+def test_a_strategy_that_would_do_nothing_is_refused_and_a_dataset_without_any_stays_as_it_is():
+    with pytest.raises(
+        InputError, match="config: strategy: found modern; allowed is none, as no dataset has strategies"
+    ):
+        resolve(small() | {"strategy": "modern"}, SCHEMA)
+    with pytest.raises(InputError, match=r"datasets\.text\.strategy: found new; allowed are modern, classical, all"):
+        settled(strategy="new")
+    config = small(**STRATEGIES)
+    config["projects"]["other"] = small()["projects"]["bangla"]
+    other = resolve(config | {"strategy": "modern"}, SCHEMA)["projects"]["other"]
+    assert list(other["datasets"]["text"]["sources"]) == ["news", "songs"]
+
+
+def test_a_folder_from_the_command_line_stands_in_place_of_the_sources():
+    project = settled(data_dir="texts")
+    (name, source), *_ = project["datasets"]["text"]["sources"].items()
+    assert (name, source["kind"], source["folder"]) == ("data_dir", "splits", "texts")
+    assert project["runs"]["adapt"]["parts"] == project["models"]["small"]["parts"] == ["data_dir"]
+    # The same as if it had been written out.
+    written = small(
+        datasets__text__sources={"data_dir": {"kind": "splits", "register": "data_dir", "folder": "texts"}},
+        models__small__parts=None,
+        runs__adapt__parts=None,
+    )
+    expected = resolve(written, SCHEMA)["projects"]["bangla"]["datasets"]["text"]["sources"]
+    assert str(project["datasets"]["text"]["sources"]) == str(expected)
+
+
+def test_a_run_takes_the_one_dataset_of_its_kind_and_all_parts_unless_it_says_otherwise():
+    config = small(runs__adapt__parts=None, datasets__songs={"sources": {"old": SITE | {"register": "old"}}})
+    with pytest.raises(InputError, match=r"dataset: found none; allowed are those of documents: text, songs"):
         resolve(config, SCHEMA)
+    config["projects"]["bangla"]["models"]["small"] |= {"dataset": "text", "parts": ["prose", "verse"]}
+    config["projects"]["bangla"]["runs"]["adapt"] |= {"dataset": "songs"}
+    project = resolve(config, SCHEMA)["projects"]["bangla"]
+    assert (project["runs"]["adapt"]["parts"], project["candidates"]["dataset"]) == (["old"], "songs")

@@ -1,73 +1,20 @@
 """Crawling real loopback sites: what is visited, in what order, and what a second crawl still asks for."""
 
 import gzip
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from scripted_server import Answer, Clock, Server, scripted
+from crawling import SITE, Site, page, paths, reasons
+from scripted_server import Answer, scripted
 
 from kalam.files.errors import InputError
-from kalam.web.crawl import PATIENCE, Page, Refusal, crawl
-from kalam.web.fetcher import Fetcher
+from kalam.web.crawl import MAX_UNANSWERED, Page
 from kalam.web.links import links_of, may_follow
-from kalam.web.store import Store
-
-SITE = "http://bangla.localhost"
-
-
-def page(*links: str, text: str = "কবিতা", head: str = "") -> Answer:
-    anchors = "".join(f'<a href="{link}">পরের</a>' for link in links)
-    return Answer(f"<!DOCTYPE html><html><head>{head}</head><body><p>{text}</p>{anchors}</body></html>")
-
-
-@dataclass
-class Site:
-    """A server, the store of its crawls, and one crawl after another."""
-
-    server: Server
-    folder: Path
-    hour: int = 0
-
-    def crawl(self, start=("/",), max_pages=100, max_depth=8, stop=None, served="", settings=None, finish=True):
-        clock = Clock()
-        settings = {"delay": 0, "retries": 0, "timeout": 5, "clock": clock, "sleep": clock.sleep, **(settings or {})}
-        hosts = dict.fromkeys(["bangla.localhost", "www.bangla.localhost"], self.server.address)
-        store = Store(self.folder)
-        store.begin(served)
-        self.hour += 1
-        now = lambda: f"2026-01-01T{self.hour:02}:00:00Z"  # noqa: E731
-        urls = [path if "://" in path else SITE + path for path in start]
-        found = []
-        for item in crawl(
-            Fetcher("kalam-crawler", connect_to=hosts, **settings), store, urls, max_pages, max_depth, now
-        ):
-            found.append(item)
-            if len(found) == stop:
-                raise KeyboardInterrupt
-        if finish:
-            store.finish()
-        return found
-
-    def asked(self) -> list[str]:
-        """The pages asked for since the last look."""
-        paths = self.server.paths
-        self.server.requests.clear()
-        return paths
 
 
 @pytest.fixture
 def site(tmp_path):
     with scripted({}) as server:
         yield Site(server, tmp_path / "store")
-
-
-def paths(found) -> list[str]:
-    return [item.url.removeprefix(SITE) for item in found if isinstance(item, Page)]
-
-
-def reasons(found) -> dict[str, str]:
-    return {item.url.removeprefix(SITE): item.reason for item in found if isinstance(item, Refusal)}
 
 
 def test_breadth_first_in_the_order_of_the_links(site):
@@ -210,16 +157,6 @@ def test_an_unfinished_crawl_of_a_folder_that_changed_begins_anew(site):
     assert site.asked() == ["/", "/a"]
 
 
-def test_a_record_that_was_damaged_is_fetched_again(site):
-    site.server.answers |= {"/": page("/a"), "/a": page()}
-    site.crawl(finish=False)
-    site.asked()
-    store = Store(site.folder)
-    store._path(f"{SITE}/a").write_text("{", encoding="utf-8")
-    assert paths(site.crawl()) == ["/", "/a"]
-    assert site.asked() == ["/a"]
-
-
 def test_a_start_without_an_answer_stops_the_crawl(site):
     site.server.answers |= {"/": Answer(hang_up=True)}
     with pytest.raises(InputError, match=r"^start: http://bangla\.localhost/: no answer: ProtocolError$"):
@@ -229,9 +166,9 @@ def test_a_start_without_an_answer_stops_the_crawl(site):
 
 
 def test_a_site_that_falls_silent_stops_the_crawl_which_then_goes_on(site):
-    pages = [f"/{n}" for n in range(PATIENCE + 2)]
+    pages = [f"/{n}" for n in range(MAX_UNANSWERED + 2)]
     site.server.answers |= {"/": page(*pages), "/0": page()} | dict.fromkeys(pages[1:], Answer(hang_up=True))
-    with pytest.raises(InputError, match=f"{PATIENCE} URLs in a row"):
+    with pytest.raises(InputError, match=f"{MAX_UNANSWERED} URLs in a row"):
         site.crawl()
     site.asked()
     site.server.answers |= dict.fromkeys(pages, page())

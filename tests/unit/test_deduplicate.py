@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.corpus.deduplicate import deduplicate, merge_files
+from kalam.corpus.deduplicate import deduplicate
 from kalam.corpus.shingles import LENGTH, exact_keys, jaccard, shingle_sets
 from kalam.data.groups import Groups
-from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
+from kalam.files.jsonl import read_jsonl
 from kalam.text.normalisation import normalise
 
 LETTERS = "অআইউকখগঘচছজটঠডতথদধনপফবভমযরলশষসহািীুূে"
@@ -161,21 +161,6 @@ def test_exact_keys_pass_over_case_punctuation_and_joiners_only():
     same = exact_keys(["Ab র্য ১", "aB, র\u200d্য১"])
     assert same[0] == same[1]
     assert len(set(exact_keys(["কি", "ক", "ক১", "ক২", "كَ", "ك"]))) == 6
-
-
-def test_sources_are_merged_in_order(tmp_path):
-    text = words(12, 30)
-    write_jsonl(tmp_path / "a.jsonl", documents(text, words(13, 30)))
-    write_jsonl(
-        tmp_path / "b.jsonl",
-        [{"id": "b0", "text": words(14, 30), "group": "b"}, {"id": "b1", "text": text, "group": "b"}],
-    )
-    write_jsonl(tmp_path / "empty.jsonl", [])
-    outputs = [tmp_path / name for name in ("merged.jsonl", "dropped.jsonl", "counts.json")]
-    merge_files([tmp_path / f"{name}.jsonl" for name in ("b", "empty", "a")], *outputs, THRESHOLD, seed=1)
-    assert [row["id"] for row in read_jsonl(outputs[0])] == ["b0", "b1", "d1"]
-    assert [(row["id"], row["duplicate_of"], row["group"]) for row in read_jsonl(outputs[1])] == [("d0", "b1", "b")]
-    assert read_json(outputs[2]) == {"read": 4, "kept": 3, "dropped": {"duplicate": 1}}
 
 
 def test_nothing_at_all_is_merged_into_nothing():

@@ -9,13 +9,8 @@ from test_configuration import SCHEMA, small
 from kalam.configuration.project import exports_best, leads_to_export
 from kalam.configuration.resolve import resolve
 from kalam.evaluation.candidates import compare
-from kalam.export.convertible import (
-    adapter_objection,
-    folder_objection,
-    objection,
-    require_convertible,
-    require_exportable,
-)
+from kalam.export.architectures import adapter_objection, architecture_objection
+from kalam.export.convertible import folder_objection, require_convertible, require_exportable
 from kalam.files.errors import InputError
 
 EXPORTED = {"runs": ["adapt"]}
@@ -45,7 +40,10 @@ def test_exports_have_their_defaults_and_nothing_is_exported_without(tmp_path):
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        ({"exports": {"runs": ["adopt"]}}, "exports.runs: found adopt, which is no causal run; allowed are adapt"),
+        (
+            {"exports": {"runs": ["adopt"]}},
+            "exports.runs: found adopt; allowed are the runs of tasks that can be exported: adapt",
+        ),
         ({"exports": {**EXPORTED, "quantisations": ["q4"]}}, "exports.quantisations.0: found 'q4'; allowed is one of"),
         ({"exports": {}}, "exports: missing key runs"),
         ({"exports": {**EXPORTED, "bounds": {"f16": {"divergence": 1}}}}, "exports.bounds.f16: missing key agreement"),
@@ -73,8 +71,8 @@ def test_what_cannot_be_exported_is_refused(edits, message):
         ({"head_dim": 64, "layer_types": ["sliding_attention"] * 3}, None),
     ],
 )
-def test_a_gemma_that_llama_cpp_takes_for_another_is_refused(settings, message):
-    found = objection({"model_type": "gemma3_text", **settings}, made_here=True)
+def test_a_gemma_that_llama_cpp_would_compute_otherwise_is_refused(settings, message):
+    found = architecture_objection({"model_type": "gemma3_text", **settings}, tokenizer_trained_here=True)
     assert (found is None) == (message is None)
     assert message is None or message in found
 
@@ -88,7 +86,7 @@ def test_a_gemma_that_llama_cpp_takes_for_another_is_refused(settings, message):
         ({"model_type": "llama", "head_dim": 64}, False),
     ],
 )
-def test_an_adapter_beside_a_base_that_llama_cpp_takes_for_another_is_refused(settings, refused):
+def test_an_adapter_whose_base_llama_cpp_would_compute_otherwise_is_refused(settings, refused):
     settings = {"model_type": "gemma3_text", **settings}
     assert (adapter_objection(settings) is not None) == refused
     edits = {"models__small__architecture": settings, "runs__adapt__base": "small"}
@@ -113,7 +111,7 @@ def test_a_folder_s_tokenizer_matters_where_it_was_trained_here(tmp_path, meta, 
 
 
 def test_a_candidate_that_cannot_be_exported_is_compared_and_not_chosen():
-    barred = candidate(60.0) | {"barred": "cannot be exported: why"}
+    barred = candidate(60.0)[0], "cannot be exported: why"
     table, best = compare({"first": barred, "second": candidate(90.0)}, ["news"], 8, "lowest")
     assert best["model"] == "second"
     assert table[0]["bits_per_byte"] < table[1]["bits_per_byte"]

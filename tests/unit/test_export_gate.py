@@ -1,20 +1,23 @@
-"""The gate: it measures what it says, and nothing that is wrong, silent or dead passes it."""
+"""The comparison of an export with its original: the figures are right, and what is out of bounds fails."""
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from kalam.evaluation.perplexity import Window
-from kalam.export import reading
-from kalam.export.gate import compare, continuations, logits_of, require, require_continuations, require_ids
-from kalam.export.heldout import NEW, HeldOut
-from kalam.export.reading import Reading
+from kalam.export.gate import (
+    compare,
+    compare_continuations,
+    logits_of,
+    require_bounds,
+    require_continuations,
+    require_ids,
+)
+from kalam.export.heldout import NEW_TOKENS, HeldOut
 from kalam.files.errors import InputError
 
 WINDOWS = [Window(0, [0, 1, 2, 3], 3), Window(0, [0, 2, 3, 1], 1)]
-REQUEST = {"texts": ["a"], "windows": [[0, 1]], "prompts": [[0]], "new_tokens": 1}
 BOUND = {"divergence": 0.01, "agreement": 0.9}
 
 
@@ -39,7 +42,7 @@ def test_divergence_agreement_and_nll_are_those_of_the_scored_positions():
     assert found["nll"] == pytest.approx(nll)
 
 
-def test_a_constant_beside_every_logit_is_no_difference():
+def test_a_constant_added_to_every_logit_is_no_difference():
     found = compare(WINDOWS, logits(), [row + 3 for row in logits()])
     assert found["divergence"] == pytest.approx(0, abs=1e-7)
     assert found["agreement"] == 1
@@ -55,15 +58,15 @@ def test_a_constant_beside_every_logit_is_no_difference():
 )
 def test_what_is_out_of_its_bound_fails_with_the_figure(figures, message):
     with pytest.raises(InputError, match=message):
-        require("x", figures, BOUND)
-    require("x", {"divergence": 0.01, "agreement": 0.9}, BOUND)
+        require_bounds("x", figures, BOUND)
+    require_bounds("x", {"divergence": 0.01, "agreement": 0.9}, BOUND)
 
 
-def test_a_logit_that_is_no_number_fails():
+def test_a_logit_that_is_nan_fails():
     broken = logits()
     broken[0][2, 1] = math.nan
     with pytest.raises(InputError, match="KL divergence nan"):
-        require("x", compare(WINDOWS, logits(), broken), BOUND)
+        require_bounds("x", compare(WINDOWS, logits(), broken), BOUND)
 
 
 def heldout(ids) -> HeldOut:
@@ -71,17 +74,17 @@ def heldout(ids) -> HeldOut:
 
 
 @pytest.mark.parametrize(
-    ("plain", "usual", "message"),
+    ("plain", "special", "message"),
     [
         ([3, 4], [0, 3, 5], r"2 for 2, the first at 1: \[4\] for \[5\]"),
         ([3, 5, 6], [0, 3, 5], r"3 for 2, the first at 2: \[6\] for \[\]"),
         ([3, 5], [3, 5], r"2 for 3, the first at 0"),
     ],
 )
-def test_other_token_ids_fail_at_the_first(plain, usual, message):
-    assert require_ids("x", heldout([3, 5]), {"plain": [[3, 5]], "usual": [[0, 3, 5]]}) == 2
+def test_other_token_ids_fail_at_the_first(plain, special, message):
+    assert require_ids("x", heldout([3, 5]), {"plain": [[3, 5]], "special": [[0, 3, 5]]}) == 2
     with pytest.raises(InputError, match=message):
-        require_ids("x", heldout([3, 5]), {"plain": [plain], "usual": [usual]})
+        require_ids("x", heldout([3, 5]), {"plain": [plain], "special": [special]})
 
 
 class Counting(torch.nn.Module):
@@ -99,10 +102,10 @@ class Counting(torch.nn.Module):
 
 
 def test_greedy_continuations_are_equal_but_for_ties():
-    right = list(range(2, 2 + NEW))
+    right = list(range(2, 2 + NEW_TOKENS))
     other = [*right[:5], 8, *range(9, 27)]
     for near, found, gap in ((1.0, right, 0.0), (1.0, other, 1.0), (0.001, other, 0.001)):
-        figures = continuations(Counting(near), heldout([3]), [found])
+        figures = compare_continuations(Counting(near), heldout([3]), [found])
         assert figures == {"prompts": 1, "equal": int(found == right), "gap": pytest.approx(gap, abs=1e-5)}
         if gap == 1.0:
             with pytest.raises(InputError, match="1 of 1 greedy continuations differ, by 1 in the logits"):
@@ -110,71 +113,11 @@ def test_greedy_continuations_are_equal_but_for_ties():
             require_continuations("x", figures, "q4_k_m")
         else:
             require_continuations("x", figures, "f32")
-    assert continuations(Counting(1.0), heldout([3]), [right[:-1]])["gap"] == math.inf
+    assert compare_continuations(Counting(1.0), heldout([3]), [right[:-1]])["gap"] == math.inf
 
 
-READERS = {
-    "silent": ("", "the reader ended before it had loaded .status 0.: it said nothing"),
-    "talking": ("print('hello')", "the reader ended before it had loaded .it answered 'hello'.: it said nothing"),
-    "failing": ("sys.exit('no such file')", "the reader ended before it had loaded .status 1.: no such file"),
-    "dying": ("os.kill(os.getpid(), 4)", "the reader ended before it had loaded .signal SIGILL."),
-    "short": (
-        "answer(lambda: Fake(2))",
-        "the reader ended after 0 of 1 windows .status 1.: .*no more",
-    ),
-    "ending badly": ("answer(lambda: Fake(9)); sys.exit('late')", "the reader ended after its answer .status 1.: late"),
-}
-FAKE = """
-import os, sys
-import numpy as np
-from kalam.export.reading import answer as plain
-class Fake:
-    vocabulary = 3
-    def __init__(self, left): self.left = left
-    def encode(self, text, usual): return [1]
-    def logits(self, tokens):
-        if self.left < 3: sys.exit('no more')
-        return np.zeros((len(tokens), 3), np.float32)
-    def greedy(self, tokens, count): return [0] * count
-def answer(load):
-    def noisily():
-        print('what a library prints')
-        return load()
-    plain(noisily)
-"""
-
-
-@pytest.fixture
-def reader(tmp_path):
-    def make(body: str) -> Reading:
-        (tmp_path / "fake_reader.py").write_text(
-            FAKE + "if __name__ == '__main__':\n    sys.stdin.read(0)\n    " + body
-        )
-        return Reading("x", ["fake_reader"], REQUEST, {"PYTHONPATH": f"{tmp_path}:{reading.ROOT}"})
-
-    return make
-
-
-@pytest.mark.parametrize("kind", READERS)
-def test_a_reader_that_is_silent_or_dies_fails(reader, kind):
-    body, message = READERS[kind]
-    with pytest.raises(InputError, match=f"^x: {message}"), reader(body or "pass") as found:
-        list(found.logits())
-        found.continuations()
-
-
-def test_a_reader_that_answers_is_read(reader):
-    with reader("answer(lambda: Fake(9))") as found:
-        assert found.header["plain"] == [[1]]
-        assert found.header["load_seconds"] >= 0
-        (window,) = found.logits()
-        assert window.shape == (2, 3)
-        assert window.dtype == np.float32
-        assert found.continuations() == [[0]]
-
-
-def test_two_that_wait_for_one_another_leave_gradients_as_they_were(tiny):
-    sights = [[1, 2, 3], [4, 5]]
-    for _ in zip(logits_of(tiny(), sights), logits_of(tiny(), sights), strict=True):
+def test_two_models_read_in_turn_leave_gradients_as_they_were(tiny):
+    windows = [[1, 2, 3], [4, 5]]
+    for _ in zip(logits_of(tiny(), windows), logits_of(tiny(), windows), strict=True):
         assert torch.is_grad_enabled()
     assert torch.is_grad_enabled()

@@ -1,17 +1,21 @@
-"""Merged models: equal to base and adapter, tied or not, and to what a stranger loads; nothing else passes."""
+"""Merged models: equal to base and adapter, tied or not, and to what others load; nothing else passes."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from lora import LORA
+from transformers import PreTrainedModel
 
 from kalam.export import merging
 from kalam.export.gate import compare, logits_of
 from kalam.export.heldout import HeldOut
 from kalam.export.merging import in_fp32, merge_run, merged
 from kalam.files.errors import InputError
-from kalam.models.adapters import add_lora, load_adapted, load_base
+from kalam.files.jsonl import write_json, write_jsonl
+from kalam.models.adapters import add_lora
+from kalam.models.loading import load_adapted, load_base
 
 EVALUATION = {"context": 64, "stride": 32}
 BOUNDS = {
@@ -24,7 +28,22 @@ EXPORTS = {"dtype": "fp16", "tokens": 400, "bounds": BOUNDS}
 
 @pytest.fixture(scope="module")
 def documents(texts):
-    return [{"id": str(number), "text": text} for number, text in enumerate(texts)]
+    return [{"id": str(number), "text": text, "register": "verse"} for number, text in enumerate(texts)]
+
+
+@pytest.fixture
+def merge(documents, tmp_path):
+    """Merge a run into a folder, as the rule does."""
+
+    def merge_into(folder, base, trained, **exports):
+        write_json(tmp_path / "base.json", base)
+        write_jsonl(tmp_path / "test.jsonl", documents)
+        files = {"trained": trained, "base": tmp_path / "base.json", "test": tmp_path / "test.jsonl"}
+        settings = {"quantisation": "nf4", "precision": "auto", "parts": ["verse"], "evaluation": EVALUATION}
+        merge_run("adapt", **files, **settings, exports=EXPORTS | exports, folder=tmp_path / folder)
+        return tmp_path / folder
+
+    return merge_into
 
 
 @pytest.fixture
@@ -52,8 +71,7 @@ def heldout(documents, tokenizer):
 
 
 def difference(heldout, first, second) -> dict:
-    sights = [window.tokens for window in heldout.windows]
-    return compare(heldout.windows, logits_of(first, sights), logits_of(second, sights))
+    return compare(heldout.windows, *(logits_of(model, heldout.window_ids) for model in (first, second)))
 
 
 @pytest.mark.parametrize("shape", ["llama", "qwen2", "gemma3"])
@@ -86,30 +104,46 @@ def test_the_trained_rows_of_new_pieces_are_merged(run, heldout, tied):
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_a_stranger_loads_what_was_trained(run, documents, tmp_path, dtype):
-    base, folder = run()
-    target = tmp_path / "exports"
-    merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS | {"dtype": dtype}, target)
+def test_others_load_what_was_trained(run, merge, dtype):
+    base, trained = run()
+    target = merge("exports", base, trained, dtype=dtype)
     meta = json.loads((target / "meta.json").read_text())
+    assert (meta["run"], meta["base"], meta["dtype"]) == ("adapt", "m", dtype)
     assert meta["figures"]["divergence"] < BOUNDS["bf16" if dtype == "bf16" else "f16"]["divergence"]
     assert meta["figures"]["tokens"] > 100
-    assert (
-        json.loads((target / "config.json").read_text())["dtype"]
-        == {
-            "fp16": "float16",
-            "bf16": "bfloat16",
-        }[dtype]
-    )
-    assert (target / "tokenizer.json").read_bytes() == (folder.parent / base["folder"] / "tokenizer.json").read_bytes()
+    saved = json.loads((target / "config.json").read_text())
+    assert saved["dtype"] == {"fp16": "float16", "bf16": "bfloat16"}[dtype]
 
 
-def test_two_merges_give_the_same_bytes(run, documents, tmp_path):
-    base, folder = run()
-    found = []
-    for name in ("one", "two"):
-        merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS, tmp_path / name)
-        found.append({p.name: p.read_bytes() for p in sorted((tmp_path / name).iterdir())})
-    assert found[0] == found[1]
+def test_two_merges_give_the_same_bytes(run, merge):
+    base, trained = run()
+    folders = [merge(name, base, trained) for name in ("one", "two")]
+    first, second = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders)
+    assert first == second
+
+
+def test_weights_are_one_file_and_every_other_file_is_the_base_s(run, merge, monkeypatch):
+    """Whatever the library's own limit of a file, and whatever files the base's weights are in."""
+    base, trained = run()
+    folder = Path(base["folder"])
+    load_base(base).save_pretrained(folder, max_shard_size="20KB")
+    (folder / "model.safetensors").unlink()
+    assert (folder / "model.safetensors.index.json").exists()
+    (folder / "generation_config.json").write_text('{"temperature": 0.6, "do_sample": true}')
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "LICENSE").write_text("Free.")
+    (folder / "meta.json").write_text("{}")
+    limits = list(PreTrainedModel.save_pretrained.__defaults__)
+    limits[limits.index("50GB")] = "20KB"
+    monkeypatch.setattr(PreTrainedModel.save_pretrained, "__defaults__", tuple(limits))
+
+    target = merge("exports", base, trained)
+    names = {file.name for file in target.iterdir()}
+    copied = {file.name for file in folder.iterdir() if ".safetensors" not in file.name} - {"config.json", "meta.json"}
+    assert {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "LICENSE"} <= copied
+    assert names == {"model.safetensors", "config.json", "meta.json"} | copied
+    for name in copied:
+        assert (target / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 @pytest.fixture
@@ -137,23 +171,23 @@ def tampered(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "where"), [("merged", "merged in fp32"), ("save_as", "loaded anew")])
-def test_a_tampered_weight_fails_with_the_figure(run, documents, tmp_path, tampered, name, where):
-    base, folder = run()
+def test_a_tampered_weight_fails_with_the_figure(run, merge, tmp_path, tampered, name, where):
+    base, trained = run()
     tampered(name)
     with pytest.raises(InputError, match=rf"{where}: KL divergence \d\S+ nats a token; allowed is up to"):
-        merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS, tmp_path / "exports")
+        merge("exports", base, trained)
     assert not (tmp_path / "exports").exists()
 
 
-def test_a_tokenizer_that_a_stranger_does_not_get_fails(run, documents, tmp_path):
+def test_a_tokenizer_that_others_do_not_get_fails(run, merge):
     """AutoTokenizer has a pre-tokeniser of its own for Qwen2, whatever lies in the folder."""
-    base, folder = run("qwen2")
-    with pytest.raises(InputError, match="other token ids than the tokenizer's"):
-        merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS, tmp_path / "exports")
+    base, trained = run("qwen2")
+    with pytest.raises(InputError, match="exports: loaded anew: other token ids than the tokenizer's"):
+        merge("exports", base, trained)
 
 
-def test_a_weight_beyond_fp16_is_named(run, documents, tmp_path, monkeypatch):
-    base, folder = run()
+def test_a_weight_beyond_fp16_is_named(run, merge, monkeypatch):
+    base, trained = run()
     plain = load_base
 
     def huge(*arguments):
@@ -162,13 +196,21 @@ def test_a_weight_beyond_fp16_is_named(run, documents, tmp_path, monkeypatch):
         return model
 
     monkeypatch.setattr(merging, "load_base", huge)
-    monkeypatch.setattr(merging, "require", lambda *_: None)
+    monkeypatch.setattr(merging, "require_bounds", lambda *_: None)
     with pytest.raises(InputError, match=r"exports.dtype: model.norm.weight has weights beyond fp16; allowed is bf16"):
-        merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS, tmp_path / "exports")
+        merge("exports", base, trained)
 
 
-def test_more_tokens_than_weights_are_refused(run, documents, tmp_path, monkeypatch):
-    base, folder = run()
+def test_more_tokens_than_weights_are_refused(run, merge, monkeypatch):
+    base, trained = run()
     monkeypatch.setattr("transformers.PreTrainedTokenizerFast.__len__", lambda _: 100_000)
     with pytest.raises(InputError, match="the tokenizer has 100000 tokens, the model has weights for"):
-        merge_run(base, folder, "nf4", "auto", documents, EVALUATION, EXPORTS, tmp_path / "exports")
+        merge("exports", base, trained)
+
+
+def test_a_reader_that_cannot_load_what_was_saved_fails_in_one_line(run, merge, tmp_path, monkeypatch):
+    base, trained = run()
+    monkeypatch.setattr(merging, "save_as", lambda *_: None)
+    with pytest.raises(InputError, match=r"exports: loaded anew: the reader ended before it had loaded .status 1.: \S"):
+        merge("exports", base, trained)
+    assert not (tmp_path / "exports").exists()

@@ -10,9 +10,10 @@ from lora import LORA
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
-from kalam.models.adapters import add_lora, load_adapted, load_base
+from kalam.models.adapters import add_lora
 from kalam.models.bases import base_of_model
 from kalam.models.extension import enlarge, extend_model, tokens_per_byte
+from kalam.models.loading import load_adapted, load_base
 from kalam.models.scratch import initialise, save
 from kalam.text.tokens import encode_documents, encode_plain, load_tokenizer, train_tokenizer
 from kalam.text.vocabulary import extend
@@ -27,7 +28,7 @@ def ids(tokenizer, text: str) -> list[int]:
 
 
 def sentencepiece_bpe():
-    """As Gemma's: no words, spaces as ▁, bytes for characters that it does not know, special tokens behind."""
+    """As Gemma's: no words, spaces as ▁, bytes for characters that it does not know, special tokens after them."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -51,8 +52,8 @@ def sentencepiece_bpe():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-def with_tokens_behind(kind: str):
-    """Qwen2's and XGLM's added tokens stand behind the vocabulary. Tamil's letters are known, no more of it."""
+def with_tokens_after(kind: str):
+    """Qwen2's and XGLM's added tokens stand after the vocabulary. Tamil's letters are known, no more of it."""
     letters = [" ".join(sorted({*"".join(TAMIL)}))] * 2
     tokenizer = train_tokenizer([*BANGLA, *letters], {"bytes": 320, "unigram": 120}[kind], kind)
     tokenizer.add_special_tokens({"extra_special_tokens": ["<|im_start|>", "<madeupword0>"]})
@@ -60,8 +61,8 @@ def with_tokens_behind(kind: str):
 
 
 KINDS = {
-    "bytes": lambda: with_tokens_behind("bytes"),
-    "unigram": lambda: with_tokens_behind("unigram"),
+    "bytes": lambda: with_tokens_after("bytes"),
+    "unigram": lambda: with_tokens_after("unigram"),
     "sentencepiece": sentencepiece_bpe,
 }
 
@@ -225,6 +226,16 @@ def test_a_folder_from_a_folder(bangla_model):
     assert row["extended_tokens_per_byte"] == row["extended_tokens"] / row["bytes"] < row["base_tokens_per_byte"]
 
 
+def test_what_an_earlier_model_left_in_the_folder_goes_and_the_old_tokenizer_is_one(bangla_model):
+    base, folder = bangla_model()
+    for name in ("model-00001-of-00002.safetensors", "chat_template.jinja"):
+        (folder / name).write_text("stale")
+    old, new = extend_model(base, TAMIL, 40, "AutoModelForCausalLM", folder)
+    assert ids(old, TAMIL[0]) == ids(load_tokenizer(base), TAMIL[0]) != ids(new, TAMIL[0])
+    names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert {path.name for path in folder.iterdir()} == names | {"meta.json"}
+
+
 def test_nothing_to_add_is_said(bangla_model):
     base, folder = bangla_model()
     with pytest.raises(InputError, match="nothing to add"):
@@ -238,19 +249,19 @@ def test_an_adapter_trains_the_new_rows_and_carries_them(bangla_model, tmp_path,
     base, folder = bangla_model(tie_word_embeddings=tied)
     extend_model(base, TAMIL, 40, "AutoModelForCausalLM", folder)
     described = base_of_model("more", [folder / "meta.json"])
-    first, behind = described["added"]
+    first, end = described["added"]
     model = add_lora(load_base(described, quantisation), LORA, 0, False, "CAUSAL_LM", described["added"])
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     rows = [name for name in trainable if "trainable_tokens_delta" in name]
     assert len(rows) == (1 if tied else 2)
     tokens = torch.tensor(encode_documents(load_tokenizer(folder), TAMIL[:1]))
-    before = model.get_input_embeddings()(torch.arange(behind)).detach().clone()
+    before = model.get_input_embeddings()(torch.arange(end)).detach().clone()
     optimiser = torch.optim.AdamW(trainable.values(), lr=1e-2, weight_decay=0.0)
     for _ in range(2):
         model(tokens, labels=tokens).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-    after = model.get_input_embeddings()(torch.arange(behind)).detach()
+    after = model.get_input_embeddings()(torch.arange(end)).detach()
     assert torch.equal(after[:first], before[:first])
     assert not torch.equal(after[first:], before[first:])
     model.save_pretrained(tmp_path / "run" / "adapter")

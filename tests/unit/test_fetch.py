@@ -15,7 +15,7 @@ from scripted_server import Answer, Clock, scripted
 from kalam.web.addresses import canonical_url
 from kalam.web.connections import FetchError
 from kalam.web.fetcher import Fetcher
-from kalam.web.serving import _Handler
+from kalam.web.serving import FolderHandler
 
 SITE = "http://bangla.localhost"
 
@@ -64,7 +64,7 @@ def test_a_name_cannot_change_its_address_after_the_check():
 
 def test_the_next_address_is_tried_where_the_first_is_dead():
     with scripted({"/": Answer("এক")}) as server:
-        dead = ThreadingHTTPServer(("127.0.0.2", 0), _Handler)
+        dead = ThreadingHTTPServer(("127.0.0.2", 0), FolderHandler)
         dead.server_close()
         resolve = lambda *_: ["127.0.0.2", "127.0.0.1"]  # noqa: E731
         fetcher = Fetcher("kalam-crawler", 0, 0, 5, private_addresses=True, resolve=resolve)
@@ -189,7 +189,7 @@ def test_a_day_is_too_long_to_wait():
 def test_what_gives_no_page_has_its_reason(answer, reason, kind):
     with scripted({"/": answer}) as server:
         fetcher, _ = fetcher_to(server, max_bytes=1000)
-        error = refusal(fetcher, f"{SITE}/", types=("text/html",))
+        error = refusal(fetcher, f"{SITE}/", types={"text/html": "HTML"})
         assert (str(error), error.kind) == (reason, kind)
 
 
@@ -287,7 +287,7 @@ def test_https_is_checked_against_the_name_not_the_address(tmp_path: Path, monke
     names = []
     context.sni_callback = lambda socket, name, _: names.append(name)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: _Handler(*a, directory=str(tmp_path))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: FolderHandler(*a, directory=str(tmp_path))) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = server.server_address[:2]

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalam.evaluation import hidden_tokens as evaluation
-from kalam.evaluation.fillings import fillings_page, gaps, guess
+from kalam.evaluation.fillings import GUESSES, gaps, guess, page, render
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl
+from kalam.files.jsonl import read_jsonl, write_json, write_jsonl
+from kalam.models.positions import first_position
 from kalam.tasks.masked import Task
 from kalam.text.tokens import IGNORED, encode_documents, encode_words
 from kalam.training.checkpoints import CheckpointFolder
@@ -21,7 +22,6 @@ from kalam.training.packing import PackedWindows, TokenStream
 from kalam.training.probes import LEAKAGE, leakage
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
-from kalam.training.task import first_position
 
 VOCABULARY, MASK, SPECIAL = 90, 4, [0, 1, 2, 3, 4]
 
@@ -163,9 +163,9 @@ def test_neither_the_micro_batch_nor_a_resumption_changes_what_is_hidden(masked_
 # --- what is measured
 
 DOCUMENTS = [
-    {"id": "a", "register": "modern", "text": "மழை பெய்கிறது; க்ஷேமம் எல்லோருக்கும்."},
-    {"id": "b", "register": "modern", "text": "বৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।"},
-    {"id": "c", "register": "modern", "text": "மழை"},
+    {"id": "a", "group": "g", "register": "modern", "text": "மழை பெய்கிறது; க்ஷேமம் எல்லோருக்கும்."},
+    {"id": "b", "group": "g", "register": "modern", "text": "বৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।"},
+    {"id": "c", "group": "h", "register": "modern", "text": "மழை"},
 ]
 
 
@@ -190,6 +190,11 @@ def test_neither_the_batch_nor_the_order_changes_a_figure(unigram, masked_model)
     for one, other in zip(rows, turned, strict=True):
         assert one["nll"] == pytest.approx(other.pop("nll"), rel=1e-5)
         assert other.items() <= one.items()
+    assert [(row["id"], row["group"], row["part"]) for row in rows] == [
+        ("a", "g", "modern"),
+        ("b", "g", "modern"),
+        ("c", "h", "modern"),
+    ]
     assert rows != evaluation.score(model, unigram, DOCUMENTS, batch=1, **settings | {"seed": 2})
 
 
@@ -228,14 +233,53 @@ def test_gaps_hide_one_token_and_their_page_is_escaped(unigram, masked_model):
     guesses = guess(masked_model(vocabulary=len(unigram)), unigram, found[0])
     assert sum(share for _, share in guesses) < 1
     evil = found[0]._replace(before="<script>", after="&")
-    page = fillings_page("t", "ta", [(evil, {"floor": [("<b>", 0.5)], "trained": guesses})])
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-    assert "&lt;b&gt;" in page
+    written = render("t", "ta", [(evil, {"floor": [("<b>", 0.5)], "trained": guesses})])
+    assert "<script>" not in written
+    assert "&lt;script&gt;" in written
+    assert "&lt;b&gt;" in written
+
+
+def test_the_page_has_what_the_floor_and_each_model_would_fill_in(unigram, masked_model):
+    models, loaded = {"base": masked_model(vocabulary=len(unigram)), "adapted": masked_model("bert", len(unigram))}, []
+
+    def load(role: str):
+        loaded.append(role)
+        return models[role]
+
+    rows = {"test": DOCUMENTS, "train": [{**DOCUMENTS[2], "text": "மழை மழை"}]}
+    loaders = {role: lambda role=role: load(role) for role in models}
+    written = page("tamil: <mlm>", "ta", loaders, unigram, rows, 2, 64)
+    assert loaded == ["base", "adapted"]  # each once
+    hidden = gaps(unigram, DOCUMENTS, 2, 64)
+    floor = evaluation.CountingFloor(unigram, ["மழை மழை"]).best(GUESSES)
+    guesses = [
+        {"floor": floor, "base": guess(models["base"], unigram, gap), "trained": guess(models["adapted"], unigram, gap)}
+        for gap in hidden
+    ]
+    assert all(found["base"] != found["trained"] for found in guesses)
+    assert written == render("tamil: <mlm>", "ta", list(zip(hidden, guesses, strict=True)))
+    assert "<title>tamil: &lt;mlm&gt;</title>" in written
 
 
 def test_rows_say_how_many_tokens_are_unknown(unigram):
     floor = evaluation.CountingFloor(unigram, [DOCUMENTS[0]["text"]])
-    (row,) = floor.score([{"id": "x", "register": "modern", "text": "☃ மழை"}])
+    (row,) = floor.score([DOCUMENTS[2] | {"text": "☃ மழை"}])
     assert row["unknown"] >= 1
     assert SimpleNamespace(**row).bytes == len("☃ மழை".encode())
+
+
+def test_the_floor_counts_its_parts_of_the_training_split_only(unigram, tmp_path):
+    unigram.save_pretrained(tmp_path / "model")
+    write_json(tmp_path / "base.json", {"folder": str(tmp_path / "model")})
+    old = DOCUMENTS[1] | {"register": "old"}
+    write_jsonl(tmp_path / "train.jsonl", [DOCUMENTS[0], old])
+    write_jsonl(tmp_path / "validation.jsonl", [DOCUMENTS[2]])
+    write_jsonl(tmp_path / "test.jsonl", [old, DOCUMENTS[2]])
+    rows = {split: tmp_path / f"{split}.jsonl" for split in ("validation", "test")}
+    outputs = {split: tmp_path / f"floor.{split}.jsonl" for split in rows}
+    evaluation.write_floor(tmp_path / "base.json", tmp_path / "train.jsonl", ["modern"], rows, outputs)
+    floor = evaluation.CountingFloor(unigram, [DOCUMENTS[0]["text"]])
+    assert list(read_jsonl(outputs["validation"])) == floor.score([DOCUMENTS[2]])
+    assert list(read_jsonl(outputs["test"])) == floor.score([old, DOCUMENTS[2]])
+    with pytest.raises(InputError, match="no row of register drama"):
+        evaluation.write_floor(tmp_path / "base.json", tmp_path / "train.jsonl", ["drama"], rows, outputs)

@@ -123,7 +123,7 @@ def test_a_resumed_training_goes_on_with_the_size_it_had():
     """With dropout it decides the result; but one who asks for less gets less."""
     micro = MicroBatch(8)
     micro.size = 2
-    micro.go_on_with(4)
+    micro.resume_with(4)
     assert micro.size == 4
-    micro.go_on_with(16)
+    micro.resume_with(16)
     assert micro.size == 8

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.evaluation.bits import bits_per_byte
-from kalam.evaluation.ngram import CharacterNgram, choose_order, floor_rows
+from kalam.evaluation.bits import measure
+from kalam.evaluation.ngram import CharacterNgram, choose_order, floor_rows, write_floors
 from kalam.files.errors import InputError
+from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 
 BANGLA = [
     "র\u200d্যাব বৃষ্টিতে ভিজে যায়।\nবৃষ্টি পড়ে টাপুর টুপুর, নদে এল বান।",
@@ -142,11 +143,12 @@ def test_what_cannot_be_counted_is_refused(call, message):
 
 def test_floor_rows_carry_the_sizes_of_the_text_and_no_tokens():
     model = CharacterNgram.fit(BANGLA, 3)
-    row = floor_rows(model, [{"id": "d1", "register": "verse", "text": "বান এল।"}])[0]
+    row = floor_rows(model, [{"id": "d1", "group": "ছড়া", "register": "verse", "text": "বান এল।"}])[0]
     assert row["nll"] == pytest.approx(model.nll("বান এল।"))
     assert {key: row[key] for key in row if key != "nll"} == {
         "id": "d1",
-        "register": "verse",
+        "group": "ছড়া",
+        "part": "verse",
         "bytes": 19,
         "characters": 7,
         "words": 2,
@@ -155,10 +157,56 @@ def test_floor_rows_carry_the_sizes_of_the_text_and_no_tokens():
     }
 
 
+SPLITS = {
+    "train": [("news", BANGLA[1]), ("news", "வான் மழை பெய்கிறது; " * 3), ("verse", BANGLA[0]), ("verse", BANGLA[2])],
+    "validation": [("news", "அன்பும் க்ஷ அன்பு"), ("verse", "বৃষ্টি এল, বান এল।"), ("drama", "ক্ষমা")],
+    "test": [("verse", "নদে এল বান।"), ("news", "மழை"), ("drama", "র\u200d্যাব")],
+}
+PARTS = {"floor_base": ["news"], "floor": ["news", "verse"]}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A dataset's splits as files."""
+    files = {split: tmp_path / f"{split}.jsonl" for split in SPLITS}
+    for split, some in SPLITS.items():
+        documents = ({"id": f"{split}{n}", "group": f"g{n}", "register": r, "text": t} for n, (r, t) in enumerate(some))
+        write_jsonl(files[split], documents)
+    return files
+
+
+def test_floors_count_their_parts_and_score_all_of_the_test_split(rows, tmp_path):
+    outputs = {floor: tmp_path / f"{floor}.test.jsonl" for floor in PARTS}
+    write_floors(rows, PARTS, [3, 1, 2], outputs, tmp_path / "floors.json")
+    orders = {}
+    for floor, parts in PARTS.items():
+        train, validation = ([t for r, t in SPLITS[split] if r in parts] for split in ("train", "validation"))
+        model = choose_order(train, validation, [1, 2, 3])
+        orders[floor] = model.order
+        scored = list(read_jsonl(outputs[floor]))
+        assert [(row["id"], row["group"], row["part"]) for row in scored] == [
+            ("test0", "g0", "verse"),
+            ("test1", "g1", "news"),
+            ("test2", "g2", "drama"),
+        ]
+        assert [row["nll"] for row in scored] == pytest.approx([model.nll(text) for _, text in SPLITS["test"]])
+    assert read_json(tmp_path / "floors.json") == {"parts": PARTS, "orders": orders}
+    base, floor = ([row["nll"] for row in read_jsonl(outputs[name])] for name in ("floor_base", "floor"))
+    assert floor[0] < base[0]  # only one of them has read verse
+
+
+def test_a_floor_of_a_part_that_is_not_there_is_refused(rows, tmp_path):
+    with pytest.raises(InputError, match=r"train\.jsonl: no row of register drama"):
+        write_floors(rows, {"floor": ["drama"]}, [1], {"floor": tmp_path / "out.jsonl"}, tmp_path / "floors.json")
+    assert not (tmp_path / "floors.json").exists()
+
+
 def test_news_costs_what_bangla_is_known_to_cost(shared_data):
     with open(shared_data / "corpora" / "bn" / "news_cc_by" / "docs.jsonl", encoding="utf-8") as lines:
         texts = [unicodedata.normalize("NFC", json.loads(line)["text"]) for line in lines]
-    documents = [{"id": f"{n:04}", "register": "news", "text": text} for n, text in enumerate(texts)]
+    documents = [
+        {"id": f"{n:04}", "group": f"{n:04}", "register": "news", "text": text} for n, text in enumerate(texts)
+    ]
     model = choose_order(texts[:22], texts[22:44], [2, 3, 4, 5, 6])  # about 90 KB each
     assert model.order in (3, 4, 5)
-    assert 1.0 < bits_per_byte(floor_rows(model, documents[-60:])) < 1.3
+    assert 1.0 < measure(floor_rows(model, documents[-60:]), "bits_per_byte") < 1.3

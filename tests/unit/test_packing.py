@@ -88,7 +88,7 @@ def test_nothing_to_predict_is_said_to_be_nothing():
 def test_the_mask_lets_a_position_look_at_the_last_ones_of_its_document(lengths, window):
     import torch
 
-    from kalam.training.packing import block_mask
+    from kalam.models.attention import block_mask
 
     document = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
     seen = block_mask(document, window=window)[0, 0] == 0
@@ -168,7 +168,7 @@ def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, causal, str
     stream.save(tmp_path / "tokens")
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
     with pytest.raises(InputError, match=r"training\.context: 65 tokens; allowed are the model's 64 positions"):
-        fit(tiny(max_position_embeddings=64), causal, tokens, Recipe(0, 1e-3, 1, context=65), None)
+        fit(tiny(max_position_embeddings=64), causal, tokens, Recipe(0, 1e-3, 1, context=65, precision="fp32"), None)
 
 
 def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypatch):
@@ -182,4 +182,6 @@ def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypa
     monkeypatch.setattr(probes, "leakage", lambda *_: 0.03)
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
     with pytest.raises(InputError, match=r"llama: packed documents see one another \(logits move by 0\.03\)"):
-        fit(tiny(), causal, tokens, Recipe(0, 1e-3, 1, context=16), CheckpointFolder(tmp_path / "run"))
+        fit(
+            tiny(), causal, tokens, Recipe(0, 1e-3, 1, context=16, precision="fp32"), CheckpointFolder(tmp_path / "run")
+        )

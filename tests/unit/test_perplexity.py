@@ -1,13 +1,16 @@
 """Log-likelihood of documents: against plain references, and unmoved by batches, padding and order."""
 
+import html
 import math
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalam.evaluation.bits import bits_per_byte
+from kalam.evaluation.bits import measure
+from kalam.evaluation.continuations import LENGTH, continue_text, openings, page
 from kalam.evaluation.perplexity import byte_starts, encode, score, windows
 from kalam.files.errors import InputError
 
@@ -17,7 +20,7 @@ SAME = {"rel": 1e-7}
 
 
 def named(texts) -> list[dict]:
-    return [{"id": f"d{n}", "register": "verse", "text": text} for n, text in enumerate(texts)]
+    return [{"id": f"d{n}", "group": f"g{n}", "register": "verse", "text": text} for n, text in enumerate(texts)]
 
 
 def nlls(model, tokenizer, texts, context=4096, stride=4096, batch=1) -> list[float]:
@@ -89,7 +92,7 @@ def test_a_uniform_model_pays_the_logarithm_of_its_vocabulary_for_each_token(tin
     rows = score(model, tokenizer, named(texts), 40, 20, 4)
     tokens, size = sum(row["tokens"] for row in rows), sum(len(text.encode()) for text in texts)
     assert tokens == sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
-    assert bits_per_byte(rows) == pytest.approx(math.log2(len(tokenizer)) * tokens / size, rel=1e-6)
+    assert measure(rows, "bits_per_byte") == pytest.approx(math.log2(len(tokenizer)) * tokens / size, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -129,11 +132,11 @@ def test_neither_batch_nor_padding_nor_order_counts(tiny, tokenizer, texts, shap
 
 def test_a_row_says_what_was_scored(tiny, tokenizer):
     text = "নদে এল বান।"
-    (row,) = score(tiny(), tokenizer, [{"id": "x", "register": "verse", "text": text}], 64, 32, 1)
+    (row,) = score(tiny(), tokenizer, [{"id": "x", "group": "ছড়া", "register": "verse", "text": text}], 64, 32, 1)
     assert row.pop("nll") > 0
     tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
     sizes = {"bytes": 29, "characters": 11, "words": 3, "tokens": tokens}
-    assert row == {"id": "x", "register": "verse", **sizes, "failure": None}
+    assert row == {"id": "x", "group": "ছড়া", "part": "verse", **sizes, "failure": None}
 
 
 @pytest.fixture
@@ -160,7 +163,7 @@ def test_a_text_that_the_tokenizer_does_not_keep_is_a_failure_and_no_figure(tiny
     assert [row["failure"] for row in rows] == [None, what, None]
     assert rows[1]["nll"] is None
     assert rows[0]["nll"] == rows[2]["nll"] > 0
-    assert bits_per_byte(rows) == math.inf
+    assert measure(rows, "bits_per_byte") == math.inf
 
 
 def test_more_tokens_than_positions_are_refused(tiny, tokenizer, texts):
@@ -170,3 +173,55 @@ def test_more_tokens_than_positions_are_refused(tiny, tokenizer, texts):
     ):
         nlls(model, tokenizer, ["ஔ" * 50])
     assert nlls(model, tokenizer, ["ஔ" * 50], context=18, stride=9)[0] > 0
+
+
+VERSE = "বৃষ্টি পড়ে টাপুর টুপুর\nনদে এল বান\nশিব ঠাকুরের বিয়ে হল\nতিন কন্যে দান\nএক কন্যে রাঁধেন বাড়েন\nএক কন্যে খান"
+
+
+def test_openings_are_a_quarter_of_the_lines_or_of_the_words_and_the_same_in_any_order(texts):
+    documents = named([VERSE, *texts])
+    found = openings(documents, 6)
+    assert openings(documents[::-1], 6) == found
+    assert openings(documents, 2) == found[:2]
+    assert sorted(opening + rest for opening, rest in found) == sorted(d["text"] for d in documents)
+    by_lines = next(opening for opening, _ in found if VERSE.startswith(opening))
+    assert by_lines == "বৃষ্টি পড়ে টাপুর টুপুর\nনদে এল বান"
+    assert texts[0].rsplit(" ", 5)[0] in {opening for opening, _ in found}  # 2 words of 7
+
+
+def test_the_page_has_what_each_model_makes_of_the_openings(tiny, tokenizer, texts):
+    models, loaded = {"base": tiny(), "adapted": tiny(seed=1)}, []
+
+    def load(role: str):
+        loaded.append(role)
+        return models[role]
+
+    evil = "<script>alert('র\u200d্যাব')</script> & বান এল নদে আজ"
+    documents = {"train": named(["never shown"]), "test": named([evil, *texts])}
+    written = page(
+        "bangla: <adapt>",
+        "bn",
+        {role: lambda role=role: load(role) for role in models},
+        tokenizer,
+        documents,
+        6,
+        5,
+    )
+    assert loaded == ["base", "adapted"]  # each once
+    assert "<script>" not in written
+    assert "&lt;script&gt;" in written
+    assert "<title>bangla: &lt;adapt&gt;</title>" in written
+    assert "never shown" not in written
+    sections = written.split("<section>")[1:]
+    assert len(sections) == 6
+    for number, ((opening, rest), section) in enumerate(zip(openings(documents["test"], 6), sections, strict=True)):
+        shown = re.findall(
+            r'<h2 dir="ltr" lang="en">(\w+)</h2><div class="text"><b>(.*?)</b>(.*?)</div>', section, re.S
+        )
+        told = [continue_text(models[role], tokenizer, opening, len(rest[:LENGTH]), 5 + number) for role in models]
+        assert [(name, html.unescape(before), html.unescape(after)) for name, before, after in shown] == [
+            ("base", opening, told[0]),
+            ("adapted", opening, told[1]),
+            ("author", opening, rest[:LENGTH]),
+        ]
+        assert told[0] != told[1]

@@ -70,7 +70,7 @@ def go(base, tokens, tmp_path_factory):
         arguments = {
             "base": changes.pop("other", base),
             "tokens": changes.pop("tokens", tokens),
-            "task": changes.pop("task", {"name": "causal"}),
+            "task": changes.pop("task", {"name": "causal", "head": "AutoModelForCausalLM"}),
             "lora": LORA | {"dropout": dropout} if tuning == "lora" else None,
             "quantisation": quantisation,
             "code": "1",
@@ -170,7 +170,7 @@ def test_a_masked_model_is_trained_in_parts(go, masked_model, unigram, texts, tm
     masked = {
         "other": {"model": "tiny", "folder": str(tmp_path / "base"), "digest": "m", "adapter": None},
         "tokens": {split: str(tmp_path / split) for split in ("train", "validation")},
-        "task": {"name": "masked", "share": 0.3},
+        "task": {"name": "masked", "head": "AutoModelForMaskedLM", "share": 0.3},
         "tuning": "full",
         "quantisation": "none",
     }
@@ -181,7 +181,7 @@ def test_a_masked_model_is_trained_in_parts(go, masked_model, unigram, texts, tm
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_behind_a_checkpoint_ends_no_training(go, one):
+def test_memory_that_runs_out_after_a_checkpoint_ends_no_training(go, one):
     run = go(2, function="trouble.narrow_later", parallel="fsdp")
     require_alike(run, one)
     assert run.log.count("starting the 2 processes again") == 1

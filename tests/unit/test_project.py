@@ -3,12 +3,12 @@
 import pytest
 from test_configuration import MORE, SCHEMA, small
 
-from kalam.configuration.project import compared_models, export_kinds, floor_registers, runs_of
+from kalam.configuration.project import compared_models, export_kinds, floor_parts, runs_of
 from kalam.configuration.resolve import resolve
 
 HUB = {
     "models": {"large": {"kind": "hub", "repository": "a/b", "revision": "0" * 40}},
-    "candidates__registers": ["prose"],
+    "candidates__parts": ["prose"],
 }
 
 
@@ -22,21 +22,21 @@ def project(**edits) -> dict:
         ({}, ["prose"], ["prose", "verse"]),  # the scratch model has read prose
         (HUB, ["prose"], ["prose", "verse"]),  # nobody knows: what the run does not read
         (
-            {**HUB, "runs__adapt__registers": ["verse", "prose"]},
+            {**HUB, "runs__adapt__parts": ["verse", "prose"]},
             ["prose", "verse"],
             ["prose", "verse"],
         ),
     ],
 )
 def test_a_run_has_two_floors_and_neither_is_of_nothing(edits, base, adapted):
-    assert floor_registers(project(**edits), "adapt") == {"base": base, "adapted": adapted}
+    assert floor_parts(project(**edits), "adapt") == {"floor_base": base, "floor": adapted}
 
 
 def test_what_a_run_before_has_read_counts_for_the_base():
-    again = {"task": "causal", "base": "adapt", "registers": ["verse"], "training": {"steps": 1, "learning_rate": 1e-4}}
-    assert floor_registers(project(runs__again=again), "again") == {
-        "base": ["prose", "verse"],
-        "adapted": ["prose", "verse"],
+    again = {"task": "causal", "base": "adapt", "parts": ["verse"], "training": {"steps": 1, "learning_rate": 1e-4}}
+    assert floor_parts(project(runs__again=again), "again") == {
+        "floor_base": ["prose", "verse"],
+        "floor": ["prose", "verse"],
     }
 
 

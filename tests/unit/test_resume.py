@@ -30,6 +30,7 @@ RECIPE = Recipe(
     evaluate_every=4,
     save_every=3,
     patience=9,
+    precision="fp32",
 )
 EVALUATION, STEP = 6, 2  # calls of the task's loss in each: 11 windows, and 4, by twos
 

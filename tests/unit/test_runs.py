@@ -11,11 +11,20 @@ from lora import LORA
 from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl
+from kalam.machine.devices import device_name
 from kalam.training.handout import hand_out
-from kalam.training.runs import finished_or
+from kalam.training.runs import train_once
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = {"seed": 1, "steps": 4, "learning_rate": 1e-2, "context": 16, "evaluate_every": 2, "save_every": 2}
+RECIPE = {
+    "seed": 1,
+    "steps": 4,
+    "learning_rate": 1e-2,
+    "context": 16,
+    "evaluate_every": 2,
+    "save_every": 2,
+    "precision": "fp32",
+}
 LORA = LORA | {"dropout": 0.1}
 
 
@@ -24,7 +33,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def training(calls: list, content: str = "weights"):
-    """A training that writes one file and leaves a checkpoint behind."""
+    """A training that writes one file and leaves a checkpoint."""
 
     def make(store):
         calls.append(content)
@@ -42,12 +51,17 @@ def training(calls: list, content: str = "weights"):
 def test_it_is_made_once_and_handed_out_again(tmp_path):
     calls = []
     for results in ("a", "b"):
-        finished_or(tmp_path / "checkpoints", tmp_path / results, {"code": "1"}, training(calls))
+        train_once(tmp_path / "checkpoints", tmp_path / results, {"code": "1"}, training(calls), "fp32")
     assert calls == ["weights"]
     assert files(tmp_path / "a") == files(tmp_path / "b")
     meta = read_json(tmp_path / "a" / "meta.json")
     assert meta["files"] == {"adapter/weights": digest_file(tmp_path / "a" / "adapter" / "weights")}
     assert (meta["identity"], meta["outcome"]) == ({"code": "1"}, {"steps": 4})
+    assert meta["made_with"].keys() == {"versions", "precision", "device"}
+    assert {"python", "torch", "transformers", "tokenizers", "peft", "accelerate"} <= meta["made_with"][
+        "versions"
+    ].keys()
+    assert (meta["made_with"]["precision"], meta["made_with"]["device"]) == ("fp32", device_name())
     (folder,) = (tmp_path / "checkpoints").iterdir()
     assert folder.name == meta["fingerprint"]
     assert not list(folder.glob("step-*"))
@@ -56,7 +70,7 @@ def test_it_is_made_once_and_handed_out_again(tmp_path):
 def test_another_identity_is_another_folder_and_the_old_one_stays(tmp_path):
     calls = []
     for code, content in (("1", "old"), ("2", "new"), ("1", "never made")):
-        finished_or(tmp_path / "checkpoints", tmp_path / "results", {"code": code}, training(calls, content))
+        train_once(tmp_path / "checkpoints", tmp_path / "results", {"code": code}, training(calls, content), "fp32")
     assert calls == ["old", "new"]
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     assert (tmp_path / "results" / "adapter" / "weights").read_text() == "old"
@@ -75,21 +89,21 @@ def test_killed_while_the_result_is_written_it_keeps_its_checkpoints(tmp_path):
         return write, {}
 
     with pytest.raises(Killed):
-        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, make)
+        train_once(tmp_path / "checkpoints", tmp_path / "results", {}, make, "fp32")
     (folder,) = (tmp_path / "checkpoints").iterdir()
     assert [path.name for path in folder.glob("step-*")] == ["step-00000002.safetensors"]
     assert not (folder / "final").exists()
     assert not (tmp_path / "results").exists()
-    finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, training([]))
+    train_once(tmp_path / "checkpoints", tmp_path / "results", {}, training([]), "fp32")
     assert (tmp_path / "results" / "meta.json").exists()
 
 
 def test_two_cannot_make_the_same_training(tmp_path):
     def make(_store):
-        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, training([]))
+        train_once(tmp_path / "checkpoints", tmp_path / "results", {}, training([]), "fp32")
 
     with pytest.raises(InputError, match="held by another training"):
-        finished_or(tmp_path / "checkpoints", tmp_path / "results", {}, make)
+        train_once(tmp_path / "checkpoints", tmp_path / "results", {}, make, "fp32")
 
 
 def test_meta_is_handed_out_last(tmp_path, monkeypatch):
@@ -141,7 +155,7 @@ def test_a_scratch_model_from_its_tokens_to_its_folder(tokenizer, tiny, shapes, 
         "tokenizer": str(tmp_path / "tokenizer"),
         "architecture": shapes["llama"],
         "seed": RECIPE["seed"],
-        "task": {"name": "causal"},
+        "task": {"name": "causal", "head": "AutoModelForCausalLM"},
         "code": "1",
         "checkpoints": str(tmp_path / "checkpoints"),
         "results": str(tmp_path / "here"),
@@ -166,7 +180,7 @@ def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tok
     arguments = {
         "base": {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False, "adapter": None},
         "tokens": tokens,
-        "task": {"name": "causal"},
+        "task": {"name": "causal", "head": "AutoModelForCausalLM"},
         "lora": LORA,
         "quantisation": "nf4",
         "code": "1",
@@ -184,15 +198,47 @@ def test_equal_trainings_in_two_processes_write_equal_adapters(model_folder, tok
     assert files(tmp_path / "changed") != files(tmp_path / "here")
 
 
+def test_what_auto_means_here_is_part_of_the_fingerprint(model_folder, tokens, tmp_path, monkeypatch):
+    """On a GPU that another training had, or on none: neither is handed out for the other."""
+    from kalam.training.adapt import adapt
+
+    base = {"model": "tiny", "folder": str(model_folder()), "digest": "d", "remote_code": False, "adapter": None}
+    metas = {}
+    for asked, meant in (("auto", "fp32"), ("fp32", "fp32"), ("auto", "bf16"), ("bf16", "bf16")):
+        with monkeypatch.context() as patched:
+            if asked == "auto":
+                patched.setattr("kalam.training.recipe.settled", lambda _, meant=meant: meant)
+            recipe, results = RECIPE | {"steps": 1, "precision": asked}, tmp_path / f"{asked} as {meant}"
+            adapt(
+                base,
+                tokens,
+                {"name": "causal", "head": "AutoModelForCausalLM"},
+                LORA,
+                "nf4",
+                recipe,
+                "1",
+                tmp_path / "checkpoints",
+                results,
+            )
+        metas[asked, meant] = read_json(results / "meta.json")
+    for meant in ("fp32", "bf16"):
+        assert metas["auto", meant] == metas[meant, meant]
+        assert metas["auto", meant]["identity"]["recipe"]["precision"] == meant
+        assert metas["auto", meant]["made_with"]["precision"] == meant
+    assert metas["auto", "fp32"]["fingerprint"] != metas["auto", "bf16"]["fingerprint"]
+
+
 @pytest.mark.parametrize("shape", ["llama", "gemma3", "xglm"])
 def test_in_half_precision_a_run_learns_and_scores_as_in_full(model_folder, tokenizer, texts, tokens, tmp_path, shape):
     """As on a GPU, by autocast; XGLM has an attention of its own."""
     from kalam.evaluation.perplexity import score
-    from kalam.models.adapters import load_adapted
+    from kalam.models.loading import load_adapted
     from kalam.training.adapt import adapt
 
     base = {"model": "tiny", "folder": str(model_folder(shape)), "digest": "d", "remote_code": False, "adapter": None}
-    documents = [{"id": str(number), "register": "r", "text": text} for number, text in enumerate(texts)]
+    documents = [
+        {"id": str(number), "group": str(number), "register": "r", "text": text} for number, text in enumerate(texts)
+    ]
     results = {}
     for precision in ("fp32", "bf16", "fp16"):
         folder = tmp_path / precision
@@ -200,7 +246,7 @@ def test_in_half_precision_a_run_learns_and_scores_as_in_full(model_folder, toke
         adapt(
             base,
             tokens,
-            {"name": "causal"},
+            {"name": "causal", "head": "AutoModelForCausalLM"},
             LORA | {"dropout": 0.0},
             "nf4",
             recipe,

@@ -132,7 +132,7 @@ def test_at_most_so_many_records_the_first_or_a_sample(tmp_path):
     source = {**FILES, "paths": ["a.jsonl"], "max_records": 5}
     documents, _ = gather(source, tmp_path)
     assert [document["group"] for document in documents] == [f"kobita/a.jsonl#{n}" for n in range(2, 7)]
-    source["strategy"] = "random"
+    source["sampling"] = "random"
     samples = [[document["group"] for document in gather(source, tmp_path, seed)[0]] for seed in (1, 1, 2)]
     assert samples[0] == samples[1] != samples[2]
     numbers = [int(group.split("#")[1]) for group in samples[0]]
@@ -142,7 +142,7 @@ def test_at_most_so_many_records_the_first_or_a_sample(tmp_path):
 
 
 def test_a_sample_stays_when_texts_change_and_rows_are_added(tmp_path):
-    source = {**FILES, "paths": ["*.jsonl"], "max_records": 20, "strategy": "random"}
+    source = {**FILES, "paths": ["*.jsonl"], "max_records": 20, "sampling": "random"}
     write(tmp_path / "a.jsonl", [{"text": f"{POEM} {number}"} for number in range(100)])
     before = {document["group"] for document in gather(source, tmp_path)[0]}
     write(tmp_path / "a.jsonl", [{"text": f"{number} {POEM}"} for number in range(105)])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kalam.corpus.statistics import statistics, write_statistics
 from kalam.data.split import SPLITS, split, split_files
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl, write_jsonl
+from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 from kalam.files.tables import read_tsv
 
 TENTHS = {"validation": 0.1, "test": 0.1}
@@ -37,6 +37,13 @@ sizes = st.lists(st.integers(1, 6), min_size=3, max_size=25)
 seeds = st.integers(0, 50)
 
 
+def parts_of(rows, settings, seed):
+    """The splits of documents none of which is dropped."""
+    parts, dropped = split(rows, settings, seed)
+    assert dropped == []
+    return parts
+
+
 def places(parts):
     return {row["id"]: name for name, rows in parts.items() for row in rows}
 
@@ -48,7 +55,7 @@ def shares(parts, name="verse"):
 @given(sizes, sizes, seeds)
 def test_every_document_is_in_one_split_and_no_group_in_two(verse, prose, seed):
     rows = register(verse) + register(prose, "prose")
-    parts = split(rows, TENTHS, seed)
+    parts = parts_of(rows, TENTHS, seed)
     assert list(parts) == list(SPLITS)
     assert sorted(row["id"] for part in parts.values() for row in part) == sorted(row["id"] for row in rows)
     groups = [{row["group"] for row in part} for part in parts.values()]
@@ -62,43 +69,43 @@ def test_every_document_is_in_one_split_and_no_group_in_two(verse, prose, seed):
 @given(sizes, seeds, st.randoms())
 def test_neither_order_nor_texts_move_a_document(verse, seed, shuffler):
     rows = register(verse)
-    before = places(split(rows, TENTHS, seed))
+    before = places(parts_of(rows, TENTHS, seed))
     edited = [dict(row) for row in rows]
     shuffler.choice(edited)["text"] = "একেবারে অন্য কথা"
     shuffler.shuffle(edited)
-    assert places(split(edited, TENTHS, seed)) == before
+    assert places(parts_of(edited, TENTHS, seed)) == before
 
 
 def test_shares_and_numbers_are_met_where_groups_allow():
     rows = register([1] * 200) + register([1] * 50, "prose")
-    assert shares(split(rows, TENTHS, 1)) == [160, 20, 20]
-    assert shares(split(rows, {"validation": 0.02, "test": 0.3}, 1), "prose") == [34, 1, 15]
-    assert shares(split(rows, {"validation": 5, "test": 7}, 1), "prose") == [38, 5, 7]
-    assert shares(split(rows, {"validation": 1, "test": 0.1}, 1)) == [179, 1, 20]
+    assert shares(parts_of(rows, TENTHS, 1)) == [160, 20, 20]
+    assert shares(parts_of(rows, {"validation": 0.02, "test": 0.3}, 1), "prose") == [34, 1, 15]
+    assert shares(parts_of(rows, {"validation": 5, "test": 7}, 1), "prose") == [38, 5, 7]
+    assert shares(parts_of(rows, {"validation": 1, "test": 0.1}, 1)) == [179, 1, 20]
 
 
 def test_the_seed_chooses_and_nothing_else_does():
     rows = register([1] * 100)
-    assert places(split(rows, TENTHS, 1)) == places(split(rows, TENTHS, 1))
-    assert places(split(rows, TENTHS, 1)) != places(split(rows, TENTHS, 2))
+    assert places(parts_of(rows, TENTHS, 1)) == places(parts_of(rows, TENTHS, 1))
+    assert places(parts_of(rows, TENTHS, 1)) != places(parts_of(rows, TENTHS, 2))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_group_too_large_for_a_held_out_split_is_trained_on(seed):
-    assert shares(split(register([300] + [1] * 100), TENTHS, seed)) == [320, 40, 40]
-    assert shares(split(register([400, 3, 3, 3]), TENTHS, seed)) == [400, 3, 6]
+    assert shares(parts_of(register([300] + [1] * 100), TENTHS, seed)) == [320, 40, 40]
+    assert shares(parts_of(register([400, 3, 3, 3]), TENTHS, seed)) == [400, 3, 6]
 
 
 def test_the_smallest_group_is_held_out_where_all_are_too_large():
-    assert sorted(shares(split(register([90, 70, 80]), TENTHS, 3))) == [70, 80, 90]
-    assert shares(split(register([90, 70, 80]), TENTHS, 3)) == [90, 80, 70]
+    assert sorted(shares(parts_of(register([90, 70, 80]), TENTHS, 3))) == [70, 80, 90]
+    assert shares(parts_of(register([90, 70, 80]), TENTHS, 3)) == [90, 80, 70]
 
 
 @given(sizes, sizes, st.integers(1, 4), seeds)
 def test_a_group_that_spans_registers_is_not_cut(verse, prose, spanning, seed):
     rows = register(verse) + register(prose, "prose")
     rows += [document(f"both-{n}", f"both-{n}", name) for n in range(spanning) for name in ("verse", "prose")]
-    parts = split(rows, TENTHS, seed)
+    parts = parts_of(rows, TENTHS, seed)
     where = places(parts)
     assert all(where[f"verse-both-{n}"] == where[f"prose-both-{n}"] for n in range(spanning))
     assert all(shares(parts) + shares(parts, "prose"))
@@ -123,12 +130,20 @@ def test_a_register_too_small_is_refused_by_name(rows, settings, message):
         split(rows, settings, 1)
 
 
+def write_splits(folder, rows):
+    """(the path of each split, the dropped rows, the counts)"""
+    write_jsonl(folder / "merged.jsonl", rows)
+    outputs = {name: folder / f"{name}.jsonl" for name in SPLITS}
+    figures = split_files(folder / "merged.jsonl", outputs, TENTHS, 1, folder / "dropped.jsonl", folder / "counts.json")
+    assert read_json(folder / "counts.json") == figures
+    return outputs, list(read_jsonl(folder / "dropped.jsonl")), figures
+
+
 def test_files_and_statistics(tmp_path):
     rows = [document(n, f"g{n}", text="র\u200d্যাব এল\nআজ") for n in range(10)]
     rows[0]["script_fraction"] = 0.5
-    write_jsonl(tmp_path / "merged.jsonl", rows)
-    outputs = {name: tmp_path / f"{name}.jsonl" for name in SPLITS}
-    assert split_files(tmp_path / "merged.jsonl", outputs, TENTHS, 1) == {"train": 8, "validation": 1, "test": 1}
+    outputs, dropped, figures = write_splits(tmp_path, rows)
+    assert (dropped, figures) == ([], {"read": 10, "kept": 10, "dropped": {}})
     assert sorted(row["id"] for path in outputs.values() for row in read_jsonl(path)) == sorted(
         row["id"] for row in rows
     )

@@ -1,21 +1,32 @@
 """Tokenizers: marks stay with letters, nothing is lost, and the one that is loaded is the one that was trained."""
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kalam.files.errors import InputError
+from kalam.text import tokens
 from kalam.text.tokens import (
+    FIRST_PIECES,
+    PAD,
     PROBE,
     encode_documents,
+    encode_words,
     load_tokenizer,
     prefix_token,
     require_same_tokenizer,
+    save_tokenizer,
     train_tokenizer,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # Letters with marks: conjuncts, nukta, chandrabindu, visarga, ZWJ and ZWNJ, Tamil vowel signs, tashkeel.
 WORDS = [
@@ -120,6 +131,27 @@ def test_a_saved_tokenizer_comes_back_as_it_was(tokenizer, folder):
     assert loaded.unk_token_id is None
 
 
+COPY = """
+import sys
+from kalam.text.tokens import load_tokenizer, save_tokenizer
+save_tokenizer(load_tokenizer(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_where_it_was_saved_does_not_count(tokenizer, tmp_path):
+    """With the hub and without: transformers remembers in a tokenizer's settings how it was found."""
+    names = ("made", "online", "offline")
+    save_tokenizer(tokenizer, tmp_path / "made")
+    for offline, name in enumerate(names[1:]):
+        environment = os.environ | {"HF_HUB_OFFLINE": str(offline)}
+        command = [sys.executable, "-c", COPY, str(tmp_path / "made"), str(tmp_path / name)]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    made, online, offline = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in names)
+    assert made == online == offline
+    assert made.keys() == {"tokenizer.json", "tokenizer_config.json"}
+    assert load_tokenizer(tmp_path / "made").init_kwargs["is_local"]  # as it would have been written
+
+
 def test_in_a_qwen2_folder_the_library_gives_other_tokens_and_we_do_not(tokenizer, folder, texts):
     from transformers import AutoTokenizer
 
@@ -160,8 +192,6 @@ def test_other_ids_are_refused(tokenizer, texts):
 def test_a_folder_without_tokenizer_json_is_converted(texts, tmp_path):
     from transformers import GPT2Tokenizer
 
-    from kalam.text.tokens import PAD
-
     GPT2Tokenizer(vocab={PAD: 0, "a": 1, "b": 2, "ab": 3, "<|endoftext|>": 4}, merges=[("a", "b")]).save_pretrained(
         tmp_path
     )
@@ -178,6 +208,22 @@ def test_a_special_token_that_somebody_wrote_is_text(tokenizer):
     inside = document[1:-1]
     assert not set(inside) & {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     assert tokenizer.decode(inside) == "পদ্য </s> গদ্য <s>"
+
+
+@pytest.mark.parametrize("kind", FIRST_PIECES)
+def test_the_ids_of_special_tokens_are_known_before(texts, kind):
+    trained = train_tokenizer(texts, 300, kind)
+    assert trained.convert_ids_to_tokens(range(len(FIRST_PIECES[kind]))) == list(FIRST_PIECES[kind])
+    assert trained.pad_token_id == FIRST_PIECES[kind].index(PAD)
+
+
+def test_words_and_tokens_come_of_one_encoding(unigram, texts, monkeypatch):
+    calls, encode = [], tokens.encode_plain
+    monkeypatch.setattr(tokens, "encode_plain", lambda *some, **more: calls.append(some) or encode(*some, **more))
+    documents, starts = encode_words(unigram, texts)
+    assert len(calls) == 1
+    assert documents == encode_documents(unigram, texts)
+    assert [len(some) for some in starts] == [len(document) for document in documents]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "unigram"])

@@ -30,6 +30,7 @@ RECIPE = {
     "weight_decay": 0.1,
     "evaluate_every": 5,
     "save_every": 100,
+    "precision": "fp32",
 }
 
 

@@ -46,12 +46,12 @@ WRONG = {
         "projects.bangla: unknown key modells; allowed are cand",
     ),
     "unknown key of a source": (
-        setting("sources.everyday.path", "x"),
-        "projects.bangla.sources.everyday: unknown key path; allowed are author",
+        setting("datasets.text.sources.everyday.path", "x"),
+        "projects.bangla.datasets.text.sources.everyday: unknown key path; allowed are author",
     ),
     "key of another kind of source": (
-        setting("sources.everyday.start", ["http://x.example/"]),
-        "projects.bangla.sources.everyday: found start; allowed only where kind is site",
+        setting("datasets.text.sources.everyday.start", ["http://x.example/"]),
+        "projects.bangla.datasets.text.sources.everyday: found start; allowed only where kind is site",
     ),
     "unknown key of a training": (
         setting("models.llama.training.stepz", 5),
@@ -66,8 +66,8 @@ WRONG = {
         "projects.bangla.runs.adapt.training.steps: found 'many'; allowed is a value of type integer",
     ),
     "wrong type in a source": (
-        setting("sources.poems.paths", "poems/*.txt"),
-        "projects.bangla.sources.poems.paths: found 'poems/*.txt'; allowed is a value of type array",
+        setting("datasets.text.sources.poems.paths", "poems/*.txt"),
+        "projects.bangla.datasets.text.sources.poems.paths: found 'poems/*.txt'; allowed is a value of type array",
     ),
     "number written as text": (
         setting("runs.adapt.training.learning_rate", "4e-3"),
@@ -78,16 +78,16 @@ WRONG = {
         "projects.bangla.runs.adapt.lora.rank: found 0; allowed is 1 or more",
     ),
     "too large": (
-        setting("cleaning", {"min_script_fraction": 2}),
-        "projects.bangla.cleaning.min_script_fraction: found 2; allowed is 1 or less",
+        setting("datasets.text.cleaning", {"min_script_fraction": 2}),
+        "projects.bangla.datasets.text.cleaning.min_script_fraction: found 2; allowed is 1 or less",
     ),
     "empty": (
-        setting("sources", {}),
-        "projects.bangla.sources: found {}; allowed is at least one entry",
+        setting("datasets.text.sources", {}),
+        "projects.bangla.datasets.text.sources: found {}; allowed is at least one entry",
     ),
     "nothing": (
-        setting("splits", None),
-        "projects.bangla.splits: found None; allowed is a value of type object",
+        setting("datasets.text.splits", None),
+        "projects.bangla.datasets.text.splits: found None; allowed is a value of type object",
     ),
     "missing key": (without("runs.adapt.training"), "projects.bangla.runs.adapt: missing key training"),
     "unknown language": (
@@ -95,8 +95,8 @@ WRONG = {
         "projects.bangla.language: found 'xx'; allowed is one of",
     ),
     "unknown field": (
-        setting("sources.everyday.fields", {"txt": "body"}),
-        "projects.bangla.sources.everyday.fields: found 'txt'; allowed is one of author, group",
+        setting("datasets.text.sources.everyday.fields", {"txt": "body"}),
+        "projects.bangla.datasets.text.sources.everyday.fields: found 'txt'; allowed is one of author, group",
     ),
     "name with a capital": (
         setting("runs", {"Adapt": {}}),
@@ -104,7 +104,7 @@ WRONG = {
     ),
     "base that does not exist": (
         setting("runs.adapt.base", "lama"),
-        "projects.bangla.runs.adapt.base: found lama, which is no model and no run; allowed are best, llama, xglm",
+        "projects.bangla.runs.adapt.base: found lama; allowed where the task is causal are best, llama, xglm",
     ),
     "choice that is no candidate": (
         setting("candidates.choice", "lama"),
@@ -123,13 +123,13 @@ WRONG = {
         "projects.bangla.models: found best",
     ),
     "source that nothing uses": (
-        setting("sources.songs", SONG),
-        "projects.bangla.sources.songs.register: found song, which no model, run or candidate uses; "
+        setting("datasets.text.sources.songs", SONG),
+        "projects.bangla.datasets.text.sources.songs.register: found song, which no model, run or candidate uses; "
         "used are prose, verse",
     ),
     "register that no source has": (
-        setting("runs.adapt.registers", ["song"]),
-        "projects.bangla.runs.adapt.registers: found song, which no source has; allowed are prose, verse",
+        setting("runs.adapt.parts", ["song"]),
+        "projects.bangla.runs.adapt.parts: found song, which is no register of a source; allowed are prose, verse",
     ),
     "steps and epochs": (
         setting("runs.adapt.training.epochs", 3),
@@ -137,19 +137,19 @@ WRONG = {
     ),
     "run that goes on with itself": (
         setting("runs.adapt.base", "adapt"),
-        "projects.bangla.runs.adapt.base: found adapt, which is no model and no run; allowed are best, llama, xglm",
+        "projects.bangla.runs.adapt.base: found adapt; allowed where the task is causal are best, llama, xglm",
     ),
     "stride above the context": (
         setting("evaluation.stride", 512),
         "projects.bangla.evaluation.stride: found 512; allowed is up to context, 256",
     ),
     "splits that leave nothing": (
-        setting("splits", {"validation": 0.5, "test": 0.5}),
-        "projects.bangla.splits: validation and test take 1 of each register; allowed is less than 1",
+        setting("datasets.text.splits", {"validation": 0.5, "test": 0.5}),
+        "projects.bangla.datasets.text.splits: validation and test take 1 of each part; allowed is less than 1",
     ),
     "export of a run that is none": (
         setting("exports", {"runs": ["adopt"]}),
-        "projects.bangla.exports.runs: found adopt, which is no causal run; allowed are adapt",
+        "projects.bangla.exports.runs: found adopt; allowed are the runs of tasks that can be exported: adapt",
     ),
     "export of a base that llama.cpp does not have": (
         together(setting("exports", {"runs": ["adapt"]}), setting("runs.adapt.base", "xglm")),
@@ -160,12 +160,12 @@ WRONG = {
         "projects.bangla.exports.runs: found adapt, whose base cannot be converted (xglm: llama.cpp has no xglm",
     ),
     "half a document": (
-        setting("splits.test", 2.5),
-        "projects.bangla.splits.test: found 2.5; allowed is a share below 1 or a whole number",
+        setting("datasets.text.splits.test", 2.5),
+        "projects.bangla.datasets.text.splits.test: found 2.5; allowed is a share below 1 or a whole number",
     ),
 }
 COMMAND_LINE = {
-    "bogus=1": "the top level: unknown key bogus; allowed are batch_size, learning_rate, lora_rank, max_records",
+    "bogus=1": "the top level: unknown key bogus; allowed are batch_size, data_dir, learning_rate, lora_rank",
     "lora_rank=four": "lora_rank: found 'four'; allowed is a value of type integer",
     "lora_rank=0": "lora_rank: found 0; allowed is 1 or more",
     "learning_rate=0": "learning_rate: found 0; allowed is more than 0",
@@ -178,16 +178,16 @@ COMMAND_LINE = {
 }
 GONE = {
     "glob without a file": (
-        setting("sources.poems.paths", ["resources/bangla/poems/*.text"]),
-        "projects.bangla.sources.poems.paths: 'resources/bangla/poems/*.text' matches no file",
+        setting("datasets.text.sources.poems.paths", ["resources/bangla/poems/*.text"]),
+        "projects.bangla.datasets.text.sources.poems.paths: 'resources/bangla/poems/*.text' matches no file",
     ),
     "one glob of two without a file": (
-        setting("sources.poems.paths", ["resources/bangla/poems/*.txt", "resources/bangla/odes/*.txt"]),
-        "projects.bangla.sources.poems.paths: 'resources/bangla/odes/*.txt' matches no file",
+        setting("datasets.text.sources.poems.paths", ["resources/bangla/poems/*.txt", "resources/bangla/odes/*.txt"]),
+        "projects.bangla.datasets.text.sources.poems.paths: 'resources/bangla/odes/*.txt' matches no file",
     ),
     "site that is not there": (
-        setting("sources.site.serve", "resources/bangla/sites"),
-        "projects.bangla.sources.site.serve: 'resources/bangla/sites' is no folder with files",
+        setting("datasets.text.sources.site.serve", "resources/bangla/sites"),
+        "projects.bangla.datasets.text.sources.site.serve: 'resources/bangla/sites' is no folder with files",
     ),
 }
 
@@ -233,11 +233,11 @@ def test_sources_that_are_not_there_are_refused(finished_copy, name):
 
 def test_sources_that_are_not_there_are_refused_at_the_first_run_too(project):
     with project.changed() as section:
-        setting("sources.poems.paths", ["nothing/*.txt"])(section)
-    refused(project, "projects.bangla.sources.poems.paths: 'nothing/*.txt' matches no file")
+        setting("datasets.text.sources.poems.paths", ["nothing/*.txt"])(section)
+    refused(project, "projects.bangla.datasets.text.sources.poems.paths: 'nothing/*.txt' matches no file")
 
 
-@pytest.mark.parametrize("name", ["runs/other/meta.json", "models/other/meta.json", "corpus/clean/other.jsonl"])
+@pytest.mark.parametrize("name", ["runs/other/meta.json", "models/other/meta.json", "data/text/clean/other.jsonl"])
 def test_a_file_of_a_part_that_is_not_configured_has_no_rule(finished_copy, name):
     outcome = finished_copy.snakemake(f"results/bangla/{name}")
     assert outcome.status == 1

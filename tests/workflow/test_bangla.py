@@ -11,32 +11,33 @@ from pipeline import RESULTS, Project
 MODELS = ("llama", "xglm")
 SPLITS = ("train", "validation", "test")
 DECLARED = [
-    *(f"corpus/sources/{s}.{kind}" for s in ("site", "everyday", "poems") for kind in ("jsonl", "dropped.jsonl")),
-    *(f"corpus/clean/{s}.{kind}" for s in ("site", "everyday", "poems") for kind in ("jsonl", "dropped.jsonl")),
-    "corpus/merged.jsonl",
-    "corpus/merged.dropped.jsonl",
-    "corpus/merged.counts.json",
-    "corpus/statistics.tsv",
-    *(f"splits/{split}.jsonl" for split in SPLITS),
+    *(f"data/text/sources/{s}.{kind}" for s in ("site", "everyday", "poems") for kind in ("jsonl", "dropped.jsonl")),
+    *(f"data/text/clean/{s}.{kind}" for s in ("site", "everyday", "poems") for kind in ("jsonl", "dropped.jsonl")),
+    "data/text/merged.jsonl",
+    "data/text/merged.dropped.jsonl",
+    "data/text/merged.counts.json",
+    "data/text/statistics.tsv",
+    *(f"data/text/{split}.jsonl" for split in SPLITS),
     *(
         f"models/{model}/{name}"
         for model in ("llama", "xglm")
-        for name in ("meta.json", "history.jsonl", "config.json")
+        for name in ("meta.json", "history.jsonl", "config.json", "model.safetensors")
     ),
-    *(f"models/{model}/scores/{split}.jsonl" for model in ("llama", "xglm") for split in ("validation", "test")),
+    *(f"models/{model}/scores/text.{split}.jsonl" for model in ("llama", "xglm") for split in ("validation", "test")),
     "models/best.json",
     "candidates.tsv",
     *(f"runs/adapt/{name}" for name in ("base.json", "meta.json", "history.jsonl", "adapter/adapter_config.json")),
     "runs/adapt/adapter/adapter_model.safetensors",
-    *(f"runs/adapt/{what}/test.jsonl" for what in ("scores", "floors/base", "floors/adapted")),
-    *(f"runs/adapt/{name}" for name in ("curves.svg", "curves.png", "continuations.html")),
+    *(f"runs/adapt/systems/{role}.test.jsonl" for role in ("floor_base", "floor", "adapted")),
+    *(f"runs/adapt/{name}" for name in ("scores.jsonl", "metrics.tsv", "report.txt")),
+    *(f"runs/adapt/{name}" for name in ("curves.svg", "curves.png", "page.html")),
     "metrics.tsv",
     "ppl.txt",
     "provenance.json",
 ]
 METRIC_COLUMNS = [
-    *("project", "run", "model", "split", "register", "metric", "profile", "context", "text_sha256"),
-    *("value", "low", "high", "n", "failures"),
+    *("project", "run", "system", "role", "split", "part", "metric", "profile", "context", "text_sha256"),
+    *("value", "low", "high", "n", "groups", "failures"),
 ]
 
 
@@ -46,7 +47,7 @@ def table(project: Project, name: str) -> list[dict[str, str]]:
 
 
 def splits(project: Project) -> dict[str, list[dict]]:
-    return {split: project.rows(RESULTS / "splits" / f"{split}.jsonl") for split in SPLITS}
+    return {split: project.rows(RESULTS / "data/text" / f"{split}.jsonl") for split in SPLITS}
 
 
 def test_makes_every_file(finished):
@@ -82,13 +83,17 @@ def test_metrics_have_their_columns_interval_count_and_text(finished):
     assert {row["failures"] for row in rows} == {"0"}
     assert {row["context"] for row in rows} == {"256"}
     bits = [row for row in rows if row["metric"] == "bits_per_byte"]
-    models = {(row["model"], row["run"]) for row in bits}
+    systems = {(row["role"], row["system"]) for row in bits}
     best = finished.json(RESULTS / "models/best.json")["model"]
-    assert {(model, "") for model in MODELS} | {(best, "adapt"), ("floor", "adapt")} <= models
+    (other,) = {*MODELS} - {best}
+    floors = {("floor", "floor"), ("floor_base", "floor_base")}
+    assert systems == {("candidate", other), ("base", best), ("adapted", "adapt"), *floors}
+    assert {row["run"] for row in rows} == {"adapt"}
     for register, documents in _by_register(splits(finished)["test"]).items():
-        of_register = [row for row in bits if row["register"] == register]
-        assert {(row["model"], row["run"]) for row in of_register} == models
+        of_register = [row for row in bits if row["part"] == register]
+        assert {(row["role"], row["system"]) for row in of_register} == systems
         assert {row["n"] for row in of_register} == {str(len(documents))}
+        assert {row["groups"] for row in of_register} == {str(len({d["group"] for d in documents}))}
         assert len({row["text_sha256"] for row in of_register}) == 1
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in bits)
 
@@ -109,7 +114,7 @@ def test_splits_are_disjoint_by_group_and_by_text(finished):
     assert len({row["group"] for rows in parts.values() for row in rows}) < sum(map(len, parts.values()))
     for rows in parts.values():
         assert _by_register(rows).keys() == {"prose", "verse"}
-    merged = finished.rows(RESULTS / "corpus/merged.jsonl")
+    merged = finished.rows(RESULTS / "data/text/merged.jsonl")
     together = [row["id"] for rows in parts.values() for row in rows]
     assert sorted(together) == sorted(row["id"] for row in merged)
 

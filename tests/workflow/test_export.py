@@ -33,6 +33,7 @@ def test_a_run_is_exported_once_and_every_file_is_verified(exported):
     folder = RESULTS / "exports"
     for kind in KINDS:
         found = exported.json(folder / f"adapt.{kind}.json")
+        assert (found["run"], found["kind"]) == ("adapt", kind)
         assert (exported / folder / f"adapt.{kind}.gguf").stat().st_size == found["size"]
         assert found["divergence"] <= found["bound"]["divergence"]
     assert (exported / folder / "adapt/README.md").read_text(encoding="utf-8").startswith("---\nlanguage:\n- bn\n")

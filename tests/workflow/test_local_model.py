@@ -48,7 +48,7 @@ def qwens(tmp_path_factory: pytest.TempPathFactory, finished: Project) -> Path:
     """A folder with two models, `one` and `two`."""
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("one", "two")):
-        texts = (row["text"] for row in finished.rows(RESULTS / "splits/train.jsonl"))
+        texts = (row["text"] for row in finished.rows(RESULTS / "data/text/train.jsonl"))
         make_qwen(folder / name, texts, seed)
     return folder
 
@@ -78,8 +78,8 @@ def test_two_local_models_compete_and_the_better_one_is_adapted(finished_copy, q
     assert project.json(ADAPTER)["identity"]["base"] == meta["digest"]
     assert (project / RESULTS / "models" / best / "model.safetensors").is_symlink(), "weights are not copied"
 
-    rows = project.rows(RESULTS / "models" / best / "scores/test.jsonl")
-    documents = {row["id"]: row for row in project.rows(RESULTS / "splits/test.jsonl")}
+    rows = project.rows(RESULTS / "models" / best / "scores/text.test.jsonl")
+    documents = {row["id"]: row for row in project.rows(RESULTS / "data/text/test.jsonl")}
     assert {row["id"] for row in rows} == documents.keys()
     assert all(row["bytes"] == len(documents[row["id"]]["text"].encode()) for row in rows)
     assert all(0 < row["nll"] < 1e5 and not row["failure"] for row in rows)
@@ -100,8 +100,8 @@ def test_a_model_with_more_pieces_is_a_candidate_and_is_adapted(finished_copy, q
     project = finished_copy
     with_models(project, one=qwens / "one")
     with project.changed() as section:
-        section["models"]["more"] = {"kind": "extended", "base": "one", "pieces": 60, "registers": ["verse"]}
-        section["runs"]["adapt"] |= {"base": "more", "registers": ["prose", "verse"]}  # none is left for the floor
+        section["models"]["more"] = {"kind": "extended", "base": "one", "pieces": 60, "parts": ["verse"]}
+        section["runs"]["adapt"] |= {"base": "more", "parts": ["prose", "verse"]}  # none is left for the floor
     jobs = project.run().jobs
     assert (jobs["extend_model"], jobs["fetch_model"], jobs["score_model"]) == (1, 1, 2)
     rows = read_tsv(project / RESULTS / "models/more/tokens_per_byte.tsv")
@@ -180,7 +180,7 @@ def test_a_model_of_another_kind_is_refused_in_one_line(finished_copy, qwens, tm
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "t5"}), encoding="utf-8")
     with_models(finished_copy, own=folder)
-    outcome = finished_copy.snakemake(RESULTS / "models/own/scores/test.jsonl")
+    outcome = finished_copy.snakemake(RESULTS / "models/own/scores/text.test.jsonl")
     assert outcome.status == 1
     assert "error: results/bangla/models/own: no CausalLM model that can be loaded" in outcome.output
     assert "Traceback" not in outcome.output

@@ -14,7 +14,7 @@ SHORTER = {"steps": 120, "batch": 4, "micro_batch": 4, "evaluate_every": 40}
 def figures(project: Project, metric: str) -> dict[tuple[str, str], dict[str, str]]:
     with open(project / f"{RESULTS}/metrics.tsv", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
-    return {(row["model"] + "/" + row["run"], row["register"]): row for row in rows if row["metric"] == metric}
+    return {(row["role"] + "/" + row["system"], row["part"]): row for row in rows if row["metric"] == metric}
 
 
 def check_that_adaptation_shows_on_verse(real: Project) -> None:
@@ -25,14 +25,14 @@ def check_that_adaptation_shows_on_verse(real: Project) -> None:
 
 
 def check_that_the_older_edition_is_found_to_be_the_same_books(real: Project) -> None:
-    dropped = real.rows(f"{RESULTS}/corpus/merged.dropped.jsonl")
+    dropped = real.rows(f"{RESULTS}/data/text/merged.dropped.jsonl")
     older = [row for row in dropped if row["source"] == "books_2020"]
     assert len(older) > 300
     assert {row["reason"] for row in older} == {"duplicate", "near_duplicate"}
 
 
 def check_that_splits_share_no_group_and_text_keeps_joiners_and_lines(real: Project) -> None:
-    splits = {name: real.rows(f"{RESULTS}/splits/{name}.jsonl") for name in ("train", "validation", "test")}
+    splits = {name: real.rows(f"{RESULTS}/data/text/{name}.jsonl") for name in ("train", "validation", "test")}
     groups = [{row["group"] for row in rows} for rows in splits.values()]
     assert sum(map(len, groups)) == len(set.union(*groups))
     verse = [row["text"] for row in splits["train"] if row["register"] == "verse"]

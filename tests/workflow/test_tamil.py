@@ -15,16 +15,26 @@ REGISTERS = ["modern", "classical"]
 LOOSE = {"task": "causal", "quantisation": "none", "training": SHORT}
 TAMIL = {
     "language": "ta",
-    "sources": {
-        name: {"kind": "files", "register": name, "paths": [f"resources/tamil/{name}.jsonl"], "max_records": 16, **OWN}
-        for name in REGISTERS
+    "datasets": {
+        "text": {
+            "sources": {
+                name: {
+                    "kind": "files",
+                    "register": name,
+                    "paths": [f"resources/tamil/{name}.jsonl"],
+                    "max_records": 16,
+                    **OWN,
+                }
+                for name in REGISTERS
+            },
+            "splits": {"validation": 0.2, "test": 0.25},
+        }
     },
-    "splits": {"validation": 0.2, "test": 0.25},
     "models": {
         "xlmr": {
             "kind": "scratch",
             "task": "masked",
-            "registers": REGISTERS,
+            "parts": REGISTERS,
             "tokenizer": {"kind": "unigram", "vocabulary": 200},
             "architecture": {
                 "model_type": "xlm-roberta",
@@ -37,7 +47,7 @@ TAMIL = {
         },
         "gemma": {
             "kind": "scratch",
-            "registers": ["modern"],
+            "parts": ["modern"],
             "tokenizer": {"vocabulary": 400},
             "architecture": {
                 "model_type": "gemma3_text",
@@ -59,7 +69,7 @@ TAMIL = {
             "task": "masked",
             "masked": {"whole_words": True},
             "base": "xlmr",
-            "registers": REGISTERS,
+            "parts": REGISTERS,
             "tuning": "full",
             "quantisation": "none",
             "training": SHORT,
@@ -67,17 +77,17 @@ TAMIL = {
         "mlm2": {
             "task": "masked",
             "base": "mlm",
-            "registers": ["classical"],
+            "parts": ["classical"],
             "quantisation": "none",
             "lora": {"rank": 2, "dora": True},
             "training": SHORT | {"steps": None, "epochs": 0.5},
         },
-        "adapt": {**LOOSE, "base": "gemma", "registers": ["classical"]},
-        "again": {**LOOSE, "base": "adapt", "registers": ["modern"]},
+        "adapt": {**LOOSE, "base": "gemma", "parts": ["classical"]},
+        "again": {**LOOSE, "base": "adapt", "parts": ["modern"]},
         "whole": {
             "task": "causal",
             "base": "again",
-            "registers": ["classical"],
+            "parts": ["classical"],
             "tuning": "full",
             "quantisation": "none",
             "training": SHORT,
@@ -125,12 +135,12 @@ def test_every_run_has_its_part_of_the_page(tamil):
 
 def test_a_masked_run_is_measured_on_both_splits_beside_its_floor_and_its_base(tamil):
     rows = [row for row in metrics(tamil) if row["run"] == "mlm"]
-    found = {(row["model"], row["split"], row["register"]) for row in rows if row["metric"] == "masked_nll"}
-    splits = [(split, register) for split in ("validation", "test") for register in REGISTERS]
-    assert found == {(model, *place) for model in ("floor", "base", "xlmr") for place in splits}
+    found = {(row["role"], row["split"], row["part"]) for row in rows if row["metric"] == "masked_nll"}
+    places = [(split, register) for split in ("validation", "test") for register in REGISTERS]
+    assert found == {(role, *place) for role in ("floor", "base", "adapted") for place in places}
     differences = {row["metric"] for row in rows if "minus" in row["metric"]}
     assert differences == {"masked_nll_minus_floor", "masked_nll_minus_base"}
-    page = (tamil / RESULTS / "runs/mlm/fillings.html").read_text(encoding="utf-8")
+    page = (tamil / RESULTS / "runs/mlm/page.html").read_text(encoding="utf-8")
     assert page.count("<section>") >= 4
     assert (tamil / RESULTS / "runs/mlm/curves.svg").exists()
 
@@ -138,17 +148,19 @@ def test_a_masked_run_is_measured_on_both_splits_beside_its_floor_and_its_base(t
 def test_what_a_run_begins_with_is_what_the_other_left(tamil):
     """Its untouched base has the figures of the run before."""
     rows = {
-        (row["run"], row["model"]): row["value"]
+        (row["run"], row["role"]): row["value"]
         for row in metrics(tamil)
-        if (row["metric"], row["register"]) == ("bits_per_byte", "classical") and "floor" not in row["model"]
+        if (row["metric"], row["part"]) == ("bits_per_byte", "classical") and "floor" not in row["role"]
     }
-    assert len(set(rows.values())) == len(rows) == 4
+    assert rows["again", "base"] == rows["adapt", "adapted"]
+    assert rows["whole", "base"] == rows["again", "adapted"]
+    assert len(set(rows.values())) == 4
     masked = {
-        (row["run"], row["model"]): row["value"]
+        (row["run"], row["role"]): row["value"]
         for row in metrics(tamil)
-        if (row["metric"], row["register"], row["split"]) == ("masked_nll", "classical", "test")
+        if (row["metric"], row["part"], row["split"]) == ("masked_nll", "classical", "test")
     }
-    assert masked["mlm2", "base"] == masked["mlm", "xlmr"]
+    assert masked["mlm2", "base"] == masked["mlm", "adapted"]
     base = tamil.json(RESULTS / "runs/whole/base.json")
     assert (base["model"], base["run"], base["adapter"]) == ("gemma", "again", f"{RESULTS}/runs/again/adapter")
     first, second = (tamil.rows(RESULTS / f"runs/{run}/history.jsonl") for run in ("adapt", "again"))
@@ -170,10 +182,10 @@ def test_how_tokens_are_hidden_is_a_setting_of_the_run(tamil, tmp_path):
     runs = TAMIL["runs"] | {"mlm2": TAMIL["runs"]["mlm2"] | {"masked": {"share": 0.3}}}
     configure(project, TAMIL | {"runs": runs})
     jobs = project.plan(RESULTS / "ppl.txt").jobs
-    assert jobs == {"train_run": 1, "score_masked": 1, "fillings": 1, "curves": 1, "ppl": 1}
+    assert jobs == {"train_run": 1, "score_masked": 2, "fillings": 1, "curves": 1, "evaluate_masked": 1, "ppl": 1}
 
 
 def test_a_run_that_others_begin_with_is_followed_by_them(tamil):
     jobs = tamil.plan(RESULTS / "ppl.txt", "--forcerun", "--config", "num_epochs=1", "project=tamil").jobs
-    assert jobs["train_run"] == 5
+    assert (jobs["train_run"], jobs["train_run_whole"]) == (3, 2)
     assert "pretrain" not in jobs

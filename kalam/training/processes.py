@@ -1,8 +1,5 @@
 """The processes of one training: which of them this is, and what they do together."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from accelerate import PartialState
 from torch import distributed
@@ -59,21 +56,3 @@ class Processes:
             if processes:
                 parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 distributed.all_reduce(parameter.grad)
-
-
-@contextmanager
-def parting() -> Iterator[None]:
-    """Have this process part from the others in order when it ends.
-
-    The interpreter aborts now and then where a thread of gloo's outlives it
-    (https://github.com/pytorch/pytorch/issues/190489). Parting never waits with gloo; with NCCL it
-    may, so there only those part that come to their end, as all of them do.
-    """
-    try:
-        yield
-    except BaseException:
-        if distributed.is_initialized() and distributed.get_backend() == "gloo":
-            distributed.destroy_process_group()
-        raise
-    if distributed.is_initialized():
-        distributed.destroy_process_group()

@@ -1,0 +1,55 @@
+"""The table of tasks, `config/tasks.yaml`: the one place that lists them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kalam.files.code import ROOT
+from kalam.files.errors import InputError
+
+BEST = "best"
+TABLE = ROOT / "config" / "tasks.yaml"
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A row; the head of the table says what each column means."""
+
+    name: str
+    description: str
+    head: str
+    rows: str
+    begins_with: tuple[str, ...]
+    page: str
+    tokenizer: str | None = None
+    candidates: bool = False
+    exports: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """The module that says how rows become examples, and what a model of the task learns from them."""
+        return f"kalam.tasks.{self.name}"
+
+
+@cache
+def tasks(path: Path = TABLE) -> dict[str, TaskRow]:
+    """The rows by name. Raises InputError naming a column that is missing or unknown."""
+    columns = {column.name for column in fields(TaskRow)} - {"name"}
+    found = {}
+    for name, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        if unknown := sorted(row.keys() - columns):
+            raise InputError(f"{path}: {name}: unknown column {', '.join(unknown)}; allowed are {_list(columns)}")
+        try:
+            found[name] = TaskRow(**{"name": name, **row, "begins_with": tuple(row["begins_with"])})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{path}: {name}: {error}; wanted are {_list(columns)}") from None
+    return found
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

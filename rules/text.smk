@@ -1,0 +1,146 @@
+# Datasets of documents: collected, cleaned, merged, split.
+# requires: the sources of the configuration
+# provides: results/{project}/data/{dataset}/{train,validation,test}.jsonl, .../statistics.tsv
+
+from kalam.data.inputs import source_inputs
+
+
+wildcard_constraints:
+    source=one_of(
+        source
+        for project in config["projects"].values()
+        for dataset in project["datasets"].values()
+        for source in dataset["sources"]
+    ),
+
+
+def source_files(wildcards):
+    """The local files that a source is read from."""
+    project, dataset, source = wildcards.project, wildcards.dataset, wildcards.source
+    settings = config["projects"][project]["datasets"][dataset]["sources"][source]
+    try:
+        return source_inputs(settings, ".")
+    except InputError as error:
+        # Of any other exception Snakemake makes "nothing produces this", and goes on with an old result.
+        raise SystemExit(
+            f"config: projects.{project}.datasets.{dataset}.sources.{source}.{error}"
+        )
+
+
+def clean_sources(wildcards):
+    """Every source of a dataset, cleaned, in the order of the configuration."""
+    sources = config["projects"][wildcards.project]["datasets"][wildcards.dataset]
+    return expand(
+        "results/{project}/data/{dataset}/clean/{source}.jsonl",
+        project=wildcards.project,
+        dataset=wildcards.dataset,
+        source=sources["sources"],
+    )
+
+
+# Needs the network for sites and hubs, so it stays where the workflow was started.
+rule collect:
+    """Read a source: crawl a site, read files or a hub's dataset, each row a document."""
+    input:
+        source_files,
+    output:
+        documents="results/{project}/data/{dataset}/sources/{source}.jsonl",
+        dropped="results/{project}/data/{dataset}/sources/{source}.dropped.jsonl",
+        counts="results/{project}/data/{dataset}/sources/{source}.counts.json",
+    log:
+        "logs/{project}/collect/{dataset}.{source}.log",
+    benchmark:
+        "logs/{project}/collect/{dataset}.{source}.benchmark.jsonl"
+    localrule: True
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        source=setting("datasets/{dataset}/sources/{source}"),
+        language=setting("language"),
+        store="checkpoints/{project}/.crawls/{dataset}/{source}",
+        seed=config["seed"],
+        code=code("collect.py"),
+    message:
+        "{wildcards.project}: collecting {wildcards.source}"
+    script:
+        "../scripts/collect.py"
+
+
+rule clean:
+    """Normalise the documents of a source, and drop what is none, each with its reason."""
+    input:
+        "results/{project}/data/{dataset}/sources/{source}.jsonl",
+    output:
+        documents="results/{project}/data/{dataset}/clean/{source}.jsonl",
+        dropped="results/{project}/data/{dataset}/clean/{source}.dropped.jsonl",
+        counts="results/{project}/data/{dataset}/clean/{source}.counts.json",
+    log:
+        "logs/{project}/clean/{dataset}.{source}.log",
+    benchmark:
+        "logs/{project}/clean/{dataset}.{source}.benchmark.jsonl"
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        cleaning=setting("datasets/{dataset}/cleaning"),
+        language=setting("language"),
+        code=code("clean.py"),
+    message:
+        "{wildcards.project}: cleaning {wildcards.source}"
+    script:
+        "../scripts/clean.py"
+
+
+rule merge:
+    """Put the sources of a dataset together without their duplicates, near ones included."""
+    input:
+        clean_sources,
+    output:
+        documents="results/{project}/data/{dataset}/merged.jsonl",
+        dropped="results/{project}/data/{dataset}/merged.dropped.jsonl",
+        counts="results/{project}/data/{dataset}/merged.counts.json",
+    log:
+        "logs/{project}/merge/{dataset}.log",
+    benchmark:
+        "logs/{project}/merge/{dataset}.benchmark.jsonl"
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        threshold=setting("datasets/{dataset}/cleaning/duplicate_threshold"),
+        max_records=setting("datasets/{dataset}/max_records"),
+        sampling=setting("datasets/{dataset}/sampling"),
+        seed=config["seed"],
+        code=code("merge.py"),
+    message:
+        "{wildcards.project}: merging the sources of {wildcards.dataset} without their duplicates"
+    script:
+        "../scripts/merge.py"
+
+
+rule split:
+    """Cut a dataset into train, validation and test, by group."""
+    input:
+        "results/{project}/data/{dataset}/merged.jsonl",
+    output:
+        train="results/{project}/data/{dataset}/train.jsonl",
+        validation="results/{project}/data/{dataset}/validation.jsonl",
+        test="results/{project}/data/{dataset}/test.jsonl",
+        dropped="results/{project}/data/{dataset}/split.dropped.jsonl",
+        counts="results/{project}/data/{dataset}/split.counts.json",
+        statistics=report(
+            "results/{project}/data/{dataset}/statistics.tsv",
+            caption="captions/statistics.rst",
+            category="{project}",
+            labels={"dataset": "{dataset}", "what": "statistics"},
+        ),
+    log:
+        "logs/{project}/split/{dataset}.log",
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        splits=setting("datasets/{dataset}/splits"),
+        seed=config["seed"],
+        code=code("split.py"),
+    message:
+        "{wildcards.project}: splitting {wildcards.dataset} by group"
+    script:
+        "../scripts/split.py"

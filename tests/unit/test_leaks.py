@@ -1,0 +1,130 @@
+"""Sources with splits of their own, from collected rows to splits: no text and no group is in two of them."""
+
+import pytest
+from collecting import BANGLA, FILES, TAMIL, gather, ready_folder, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalam.corpus.clean import clean_file
+from kalam.corpus.merge import merge_files
+from kalam.data.split import SPLITS, split, split_files
+from kalam.files.errors import InputError
+from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
+
+TENTHS = {"validation": 0.1, "test": 0.1}
+CLEANING = {
+    "min_characters": 10,
+    "max_characters": 4000,
+    "min_script_fraction": 0.7,
+    "max_repeated_lines": 0.4,
+    "max_symbols": 0.3,
+}
+LANGUAGES = pytest.mark.parametrize(("language", "texts"), [("bn", BANGLA), ("ta", TAMIL)])
+
+
+def splits_of(root, language, *sources):
+    """(the texts of each split, what the merge dropped, what the split dropped) of sources as configured."""
+    inputs = []
+    for number, source in enumerate(sources):
+        write_jsonl(root / "collected.jsonl", gather(source, root)[0])
+        outputs = [root / f"{number}.{what}" for what in ("jsonl", "dropped.jsonl", "counts.json")]
+        clean_file(root / "collected.jsonl", *outputs, language, CLEANING)
+        inputs.append(outputs[0])
+    merged, dropped, leaks, counts = (root / name for name in ("merged", "dropped", "leaks", "counts"))
+    merge_files(inputs, merged, dropped, counts, 0.8, 1, None, "first")
+    paths = {name: root / f"{name}.jsonl" for name in SPLITS}
+    figures = split_files(merged, paths, TENTHS, 1, leaks, counts)
+    assert read_json(counts) == figures
+    assert figures["read"] == figures["kept"] + sum(figures["dropped"].values())
+    texts = {name: [row["text"] for row in read_jsonl(path)] for name, path in paths.items()}
+    return texts, list(read_jsonl(dropped)), list(read_jsonl(leaks))
+
+
+@LANGUAGES
+def test_the_copy_that_is_held_out_stays(tmp_path, language, texts):
+    near = f"{texts[1]} {texts[0][:12]}".strip()
+    source = ready_folder(
+        tmp_path,
+        train=[texts[0], f"{texts[2]}!", near, texts[3]],
+        val=[texts[2], f"{texts[4]}!"],
+        test=[texts[1], texts[4]],
+    )
+    parts, dropped, leaks = splits_of(tmp_path, language, source)
+    assert parts == {"train": [texts[0], texts[3]], "validation": [texts[2]], "test": [texts[1], texts[4]]}
+    assert [(row["text"], row["reason"], row["split"]) for row in dropped] == [
+        (f"{texts[2]}!", "duplicate", "train"),
+        (f"{texts[4]}!", "duplicate", "validation"),
+        (near, "near_duplicate", "train"),
+    ]
+    assert leaks == []
+
+
+@LANGUAGES
+def test_of_a_group_in_several_splits_the_strictest_stays(tmp_path, language, texts):
+    similar = f"{texts[1]} {texts[3][:60]}".strip()
+    source = ready_folder(
+        tmp_path,
+        train=[texts[0], {"text": texts[2], "group": "கம்பர்"}, similar],
+        val=[{"text": texts[4], "group": "கம்பர்"}],
+        test=[texts[1]],
+    )
+    parts, dropped, leaks = splits_of(tmp_path, language, source)
+    assert parts == {"train": [texts[0]], "validation": [texts[4]], "test": [texts[1]]}
+    assert dropped == []
+    assert [(row["text"], row["reason"], row["group"], row["held_out"]) for row in leaks] == [
+        (texts[2], "leak", "kobita/கம்பர்", "validation"),
+        (similar, "leak", "kobita/own/test.jsonl#1", "test"),
+    ]
+
+
+@LANGUAGES
+def test_other_sources_keep_off_what_is_held_out(tmp_path, language, texts):
+    source = ready_folder(tmp_path, train=texts[:2], validation=[texts[2]], test=[texts[3]])
+    others = [" ".join(reversed(text.split())) for text in texts]
+    similar = [f"{text} {texts[4][:60]}".strip() for text in texts[:4]]
+    write(tmp_path / "web.jsonl", [{"text": text} for text in [f"{texts[3]}!", *similar, *others]])
+    parts, dropped, leaks = splits_of(tmp_path, language, {**FILES, "paths": ["web.jsonl"]}, source)
+    assert [(row["text"], row["reason"]) for row in dropped] == [(f"{texts[3]}!", "duplicate")]
+    assert [(row["text"], row["held_out"]) for row in leaks] == [(similar[2], "validation"), (similar[3], "test")]
+    assert {*texts[:2], *similar[:2]} <= set(parts["train"])
+    assert texts[2] in parts["validation"] and texts[3] in parts["test"]
+    assert sorted(len(set(others) & set(part)) for part in parts.values()) == [1, 1, 3]
+
+
+def document(identity, group, split=None):
+    return {"id": identity, "group": group, "register": "verse", **({"split": split} if split else {})}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([None, *SPLITS])), max_size=40),
+    st.integers(0, 20),
+)
+def test_no_group_is_in_two_splits_and_no_row_goes_elsewhere(picks, seed):
+    rows = [document(f"d{number}", f"g{group}", split) for number, (group, split) in enumerate(picks)]
+    rows += [document(f"own {split}", f"own {split}", split) for split in SPLITS]
+    rows += [document(f"web {number}", f"web {number}") for number in range(3)]
+    parts, leaks = split(rows, TENTHS, seed)
+    kept = {row["id"]: name for name, part in parts.items() for row in part}
+    lost = {row["id"]: reason["held_out"] for row, reason in leaks}
+    assert len(kept) + len(lost) == len(rows) and kept.keys() | lost.keys() == {row["id"] for row in rows}
+    groups = [{row["group"] for row in part} for part in parts.values()]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    strictest = {row["group"]: name for name in SPLITS for row in rows if row.get("split") == name}
+    for row in rows:
+        if row["id"] in lost:
+            assert lost[row["id"]] == strictest[row["group"]] != row.get("split", "train")
+        elif "split" in row:
+            assert kept[row["id"]] == row["split"]
+
+
+def test_a_register_left_without_a_split_is_refused_by_name():
+    rows = [document(name, "one poet", name) for name in SPLITS]
+    with pytest.raises(InputError, match="register verse: no document found for train; each split needs one"):
+        split(rows, TENTHS, 1)
+
+
+def test_the_rest_of_a_register_is_split_as_if_it_were_alone():
+    rest = [document(f"web {number}", f"web {number}") for number in range(50)]
+    ready = [document(f"own {name}", f"own {name}", name) for name in SPLITS]
+    alone, together = (split(rows, TENTHS, 1)[0] for rows in (rest, ready + rest))
+    assert together == {name: [document(f"own {name}", f"own {name}"), *alone[name]] for name in SPLITS}
