@@ -2,12 +2,15 @@
 
 python -m benchmarks.unchanged OLD NEW > benchmarks/unchanged.json
 
-OLD and NEW are `results` folders of the embedded projects, OLD of commit 6cd0020. `unchanged.tsv` says of each old
-path what its new one is and in what form they are to be equal; a file that is in neither column fails. Forms: bytes;
-values and rows (JSON, JSONL: the same values under the names of today, of rows with more columns beside them); metrics
-(the same figures of the same systems); outcome (a training's files and outcome); text and card (the same lines but for
-paths, words and seconds); gguf (the same tensors and fields); drawn (the same words in a figure); provenance (the same
-versions and seed); new (a file that had none before it).
+OLD and NEW are `results` folders of the embedded projects: OLD of commit 6cd0020, NEW of 2e0979d for the committed
+result. After it the splits are cut source by source: of later commits Tamil, with one source in each register, is still
+the same, while 11 of the 252 documents of Bangla are in another split, and with them all that follows.
+
+`unchanged.tsv` says of each old path what its new one is and in what form they are to be equal; a file that is in
+neither column fails. Forms: bytes; values and rows (JSON, JSONL: the same values under the names of today, of rows with
+more columns beside them); metrics (the same figures of the same systems); outcome (a training's files and outcome); text
+and card (the same lines but for paths, words and seconds); gguf (the same tensors and fields); drawn (the same words in a
+figure); provenance (the same versions and seed); new (a file that had none before it).
 """
 
 import csv
@@ -56,8 +59,10 @@ def same_values(old: Path, new: Path) -> bool:
 
 def same_rows(old: Path, new: Path) -> bool:
     olds, news = ([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in (old, new))
-    wanted = [renamed(row, {"register": "part"}) for row in olds]
-    return [{key: row.get(key) for key in want} for want, row in zip(wanted, news, strict=True)] == wanted
+    wanted = [renamed(row, {} if "text" in row else {"register": "part"}) for row in olds]  # documents keep theirs
+    return len(olds) == len(news) and all(
+        {key: row.get(key) for key in want} == want for want, row in zip(wanted, news, strict=True)
+    )
 
 
 def same_outcome(old: Path, new: Path) -> bool:

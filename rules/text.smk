@@ -27,14 +27,19 @@ def source_files(wildcards):
         )
 
 
+def source_names(wildcards):
+    """The names of a dataset's sources, in the order of the configuration."""
+    dataset = config["projects"][wildcards.project]["datasets"][wildcards.dataset]
+    return list(dataset["sources"])
+
+
 def clean_sources(wildcards):
     """Every source of a dataset, cleaned, in the order of the configuration."""
-    sources = config["projects"][wildcards.project]["datasets"][wildcards.dataset]
     return expand(
         "results/{project}/data/{dataset}/clean/{source}.jsonl",
         project=wildcards.project,
         dataset=wildcards.dataset,
-        source=sources["sources"],
+        source=source_names(wildcards),
     )
 
 
@@ -96,6 +101,7 @@ rule merge:
         clean_sources,
     output:
         documents="results/{project}/data/{dataset}/merged.jsonl",
+        joins="results/{project}/data/{dataset}/merged.joins.jsonl",
         dropped="results/{project}/data/{dataset}/merged.dropped.jsonl",
         counts="results/{project}/data/{dataset}/merged.counts.json",
     log:
@@ -117,9 +123,10 @@ rule merge:
 
 
 rule split:
-    """Cut a dataset into train, validation and test, by group."""
+    """Cut a dataset into train, validation and test, by group, source after source."""
     input:
-        "results/{project}/data/{dataset}/merged.jsonl",
+        documents="results/{project}/data/{dataset}/merged.jsonl",
+        joins="results/{project}/data/{dataset}/merged.joins.jsonl",
     output:
         train="results/{project}/data/{dataset}/train.jsonl",
         validation="results/{project}/data/{dataset}/validation.jsonl",
@@ -137,6 +144,7 @@ rule split:
     conda:
         "../envs/corpus.yaml"
     params:
+        sources=source_names,
         splits=setting("datasets/{dataset}/splits"),
         seed=config["seed"],
         code=code("split.py"),

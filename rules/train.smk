@@ -94,7 +94,7 @@ rule tokenise_run:
 
 
 rule train_run:
-    """Train an adapter on a base."""
+    """Train what a run trains on its base: an adapter, or every weight (train_run_whole)."""
     input:
         base="results/{project}/runs/{run}/base.json",
         train="results/{project}/runs/{run}/tokens/train.safetensors",

@@ -10,6 +10,7 @@ log_to(snakemake.log[0])
 merge_files(
     snakemake.input,
     snakemake.output.documents,
+    snakemake.output.joins,
     snakemake.output.dropped,
     snakemake.output.counts,
     snakemake.params.threshold,

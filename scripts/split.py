@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 log_to(snakemake.log[0])
 splits = {name: snakemake.output[name] for name in ("train", "validation", "test")}
 split_files(
-    snakemake.input[0],
+    snakemake.input.documents,
+    snakemake.input.joins,
     splits,
+    snakemake.params.sources,
     snakemake.params.splits,
     snakemake.params.seed,
     snakemake.output.dropped,

@@ -9,7 +9,7 @@ import numpy as np
 from kalam.corpus.shingles import exact_keys, jaccard, shingle_batches, shingle_sets
 from kalam.data.filtering import Document, Reason
 from kalam.data.groups import Groups
-from kalam.data.split import SPLITS
+from kalam.data.placement import SPLITS
 
 # 32 bands of 3 find a pair of similarity s with 1 - (1 - s^3)^32: at 0.8 always, 0.5 in 98.6 %, 0.4 in 88 %.
 BANDS, ROWS = 32, 3
@@ -18,9 +18,13 @@ BANDS, ROWS = 32, 3
 # would find a pair only by chance.
 GROUPING = 0.5
 
+Join = tuple[int, int]
 
-def deduplicate(documents: Sequence[Document], threshold: float, seed: int) -> list[tuple[Document, Reason | None]]:
-    """Each document in its order, with None if it stays, else with its reason.
+
+def deduplicate(
+    documents: Sequence[Document], threshold: float, seed: int
+) -> tuple[list[tuple[Document, Reason | None]], list[Join]]:
+    """Each document in its order, with None if it stays, else with its reason; and what joins groups.
 
     It goes as `duplicate` if another that stays has the same letters, marks and digits; as
     `near_duplicate` if one has a Jaccard similarity of 10-character shingles of at least
@@ -30,35 +34,41 @@ def deduplicate(documents: Sequence[Document], threshold: float, seed: int) -> l
 
     The `group` of every document becomes the smallest name of the groups that belong together:
     those of a document and its duplicates, and of documents that stay and are similar by at least
-    half the threshold.
+    half the threshold. A join is such a pair, each by its place in `documents`, the one that was
+    looked at later first: those that are held out come before the others, each in their order. The
+    joins of the documents up to any one give the groups that these would have without the rest.
     """
-    groups = Groups()
     order = sorted(range(len(documents)), key=lambda index: -SPLITS.index(documents[index].get("split", "train")))
-    found = _duplicates([documents[index] for index in order], threshold, seed, groups)
+    found, pairs = _duplicates([documents[index] for index in order], threshold, seed)
     reasons = {order[place]: reason for place, reason in found.items()}
-    return [
+    joins = [(order[later], order[earlier]) for later, earlier in pairs]
+    groups = Groups()
+    for later, earlier in joins:
+        groups.join(documents[later]["group"], documents[earlier]["group"])
+    judged = [
         ({**document, "group": groups.name(document["group"])}, reasons.get(index))
         for index, document in enumerate(documents)
     ]
+    return judged, joins
 
 
-def _duplicates(documents: Sequence[Document], threshold: float, seed: int, groups: Groups) -> dict[int, Reason]:
-    """The reasons of those that go, an earlier one staying; joins groups on the way."""
+def _duplicates(documents: Sequence[Document], threshold: float, seed: int) -> tuple[dict[int, Reason], list[Join]]:
+    """The reasons of those that go, an earlier one staying, and the joins."""
     first: dict[bytes, int] = {}
     original = [first.setdefault(key, index) for index, key in enumerate(exact_keys([d["text"] for d in documents]))]
-    for document, kept in zip(documents, original, strict=True):
-        groups.join(document["group"], documents[kept]["group"])
     distinct = list(first.values())
-    near = _near_duplicates([documents[index] for index in distinct], threshold, seed, groups)
+    near, pairs = _near_duplicates([documents[index] for index in distinct], threshold, seed)
+    joins = [(distinct[later], distinct[earlier]) for later, earlier in pairs]
     reasons = {
         distinct[index]: _reason("near_duplicate", documents[distinct[kept]], similarity)
         for index, (kept, similarity) in near.items()
     }
     for index, kept in enumerate(original):
         if kept != index:
+            joins.append((index, kept))
             # the copy of a near-duplicate is as near to the one that stays
             reasons[index] = reasons.get(kept) or _reason("duplicate", documents[kept], 1.0)
-    return reasons
+    return reasons, joins
 
 
 def _reason(key: str, kept: Document, similarity: float) -> Reason:
@@ -66,23 +76,24 @@ def _reason(key: str, kept: Document, similarity: float) -> Reason:
 
 
 def _near_duplicates(
-    documents: Sequence[Document], threshold: float, seed: int, groups: Groups
-) -> dict[int, tuple[int, float]]:
-    """Where each near-duplicate's kept document is, and the similarity; joins groups on the way.
+    documents: Sequence[Document], threshold: float, seed: int
+) -> tuple[dict[int, tuple[int, float]], list[Join]]:
+    """Where each near-duplicate's kept document is, and the similarity; and the joins.
 
     A document is compared with kept ones only, so a text found in a thousand copies costs a
     thousand comparisons, not a million.
     """
     texts = [document["text"] for document in documents]
     if not texts:
-        return {}
+        return {}, []
     signatures = _signatures(texts, seed)
     buckets = _buckets(signatures)
     crowded = np.flatnonzero((buckets >= 0).any(axis=1)).tolist()
     shingles = dict(zip(crowded, shingle_sets([texts[index] for index in crowded]), strict=True))
     related = threshold * GROUPING
     members: dict[int, list[int]] = defaultdict(list)
-    near = {}
+    groups = Groups()
+    near, joins = {}, []
     for index in crowded:
         group = documents[index]["group"]
         keys = [key for key in buckets[index].tolist() if key >= 0]
@@ -92,6 +103,7 @@ def _near_duplicates(
             similarity = jaccard(shingles[index], shingles[kept])
             if similarity >= threshold:
                 near[index] = kept, similarity
+                joins.append((index, kept))
                 groups.join(group, documents[kept]["group"])
                 break
         else:
@@ -101,9 +113,10 @@ def _near_duplicates(
             for kept in candidates[estimates >= _least_estimate(related)].tolist():
                 other = documents[kept]["group"]
                 if groups.name(other) != name and jaccard(shingles[index], shingles[kept]) >= related:
+                    joins.append((index, kept))
                     groups.join(name, other)
                     name = groups.name(name)
-    return near
+    return near, joins
 
 
 def _least_estimate(similarity: float) -> float:

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kalam.data.split import SPLITS
+from kalam.data.placement import SPLITS
 from kalam.files.errors import InputError
 
 OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}

@@ -1,35 +1,37 @@
-"""Train, validation and test, by group: as a source has them, otherwise register by register."""
+"""Train, validation and test, by group: as a source has them, otherwise a share of each source."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kalam.data.filtering import Document, Reason
-from kalam.data.holdout import held_out_groups
+from kalam.data.placement import SPLITS, Placement, stage
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl, write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test")  # each stricter than the one before: a group is in the strictest of its splits
-
 
 def split_files(
     merged: str | Path,
+    joins: str | Path,
     outputs: Mapping[str, str | Path],
+    sources: Sequence[str],
     settings: dict[str, Any],
     seed: int,
     dropped: str | Path,
     counts: str | Path,
 ) -> dict[str, Any]:
-    """Write the splits of a merged file to `outputs`, a path for each of train, validation and test.
+    """Write the splits of a merged file with its joins to `outputs`, a path for each of train, validation and test.
 
-    `dropped` gets what `split` drops, each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
+    `sources` are the names of the dataset's sources in their order. `dropped` gets what `split` drops,
+    each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
     Holds all documents in memory. Returns the counts.
     """
     documents = list(read_jsonl(merged))
-    parts, leaks = split(documents, settings, seed)
+    parts, leaks = split(documents, list(read_jsonl(joins)), sources, settings, seed)
     sizes = {name: write_jsonl(outputs[name], parts[name]) for name in SPLITS}
     number = write_jsonl(dropped, ({**document, **reason} for document, reason in leaks))
     figures = {"read": len(documents), "kept": sum(sizes.values()), "dropped": {"leak": number} if number else {}}
@@ -41,40 +43,51 @@ def split_files(
 
 
 def split(
-    documents: Sequence[Document], settings: dict[str, Any], seed: int
+    documents: Sequence[Document],
+    joins: Sequence[Mapping[str, Any]],
+    sources: Sequence[str],
+    settings: Mapping[str, Any],
+    seed: int,
 ) -> tuple[dict[str, list[Document]], list[tuple[Document, Reason]]]:
     """The documents of `train`, `validation` and `test`, and those dropped, all in the order of the input.
 
-    A document with a `split` of its own goes there (the file then says which, so the field ends
-    here); the groups of the others are held out as `held_out_groups` says. No group is in two
-    splits: one that has documents in several stays in the strictest (test, then validation). Its
-    others, and those without a split of their own, are dropped as leak, with the split `held_out`.
+    The sources are placed one after the other, as `Placement.add` says, those a source brings held
+    out first of all. So a source moves and drops no document of those before it, held-out
+    documents it brings along excepted; and one that shares no group with the others moves none.
+    No group is in two splits: what cannot go where its group is, is dropped as leak, with the
+    split `held_out`. The file says the split, so the fields `split` and `own_group` end here.
 
-    Raises InputError as `held_out_groups` does, and naming a register without a document in some split.
+    Raises InputError naming a register without a document in some split.
     """
-    given: dict[str, str] = {}
+    rows, joined = defaultdict(list), defaultdict(list)
     for document in documents:
-        if "split" in document:
-            name = document["group"]
-            given[name] = max(given.get(name, "train"), document["split"], key=SPLITS.index)
-    others = [document for document in documents if document["group"] not in given]
-    held_out = held_out_groups(others, settings, seed)
+        rows[stage(document)].append(document)
+    for join in joins:
+        joined[join["stage"]].append(join)
+    placement = Placement(settings, seed)
+    placed = {step: iter(placement.add(rows[step], joined[step])) for step in (None, *sources)}
+    names = placement.names()
     parts: dict[str, list[Document]] = {name: [] for name in SPLITS}
     leaks = []
     for document in documents:
-        group = document["group"]
-        place = given.get(group) or held_out.get(group, "train")
-        if group in given and document.get("split", "train") != place:
-            leaks.append((document, {"reason": "leak", "held_out": place}))
+        place, goes_there = next(placed[stage(document)])
+        if goes_there:
+            row = {key: value for key, value in document.items() if key not in ("split", "own_group")}
+            parts[place].append({**row, "group": names[document["own_group"]]})
         else:
-            parts[place].append({key: value for key, value in document.items() if key != "split"})
-    _require_every_split({document["register"] for document in documents}, parts)
+            leaks.append((document, {"reason": "leak", "held_out": place}))
+    _require_every_split(documents, parts, settings)
     return parts, leaks
 
 
-def _require_every_split(registers: set[str], parts: Mapping[str, Sequence[Document]]) -> None:
+def _require_every_split(
+    documents: Sequence[Document], parts: Mapping[str, Sequence[Document]], settings: Mapping[str, Any]
+) -> None:
     for name in SPLITS:
-        for register in sorted(registers - {document["register"] for document in parts[name]}):
+        for register in sorted({row["register"] for row in documents} - {row["register"] for row in parts[name]}):
+            groups = [document["group"] for document in documents if document["register"] == register]
             raise InputError(
-                f"register {register}: no document found for {name}; each split needs one whose group is in no other"
+                f"register {register}: {len(groups)} documents in {len(set(groups))} groups found, none for {name}; "
+                f"wanted is a source that has test {settings['test']}, validation {settings['validation']} (below 1 a "
+                "share of its own documents, otherwise a number of them) and some to train on, in a group for each"
             )

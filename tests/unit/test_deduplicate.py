@@ -32,7 +32,7 @@ def documents(*texts, groups=None):
 
 
 def result(rows, threshold=THRESHOLD):
-    judged = deduplicate(rows, threshold, seed=20)
+    judged, _ = deduplicate(rows, threshold, seed=20)
     reasons = {document["id"]: reason for document, reason in judged if reason}
     return reasons, {document["id"]: document["group"] for document, _ in judged}
 
@@ -99,7 +99,7 @@ def test_what_stays_is_apart_and_what_goes_has_its_like(picks, seed):
     base = words(seed, 40)
     pool = [base, base + " " + words(90, 3), base + " " + words(91, 30), words(92, 40), "ক খ", base.replace(" ", ", ")]
     rows = documents(*(pool[pick] for pick in picks))
-    judged = deduplicate(rows, THRESHOLD, seed)
+    judged, _ = deduplicate(rows, THRESHOLD, seed)
     shingles = dict(zip((row["id"] for row in rows), shingle_sets([row["text"] for row in rows]), strict=True))
     kept = [document["id"] for document, reason in judged if reason is None]
     group = {document["id"]: document["group"] for document, _ in judged}
@@ -112,6 +112,31 @@ def test_what_stays_is_apart_and_what_goes_has_its_like(picks, seed):
             assert reason["duplicate_of"] in kept
             assert reason["similarity"] >= THRESHOLD
             assert group[document["id"]] == group[reason["duplicate_of"]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=14), st.integers(0, 14))
+@settings(max_examples=60)
+def test_the_joins_so_far_give_the_groups_that_the_rows_so_far_would_have_alone(picks, count):
+    base = words(5, 40)
+    pool = [base, base + " " + words(90, 3), base + " " + words(91, 30), words(92, 40), "ক খ", base.replace(" ", ", ")]
+    rows = documents(*(pool[pick] for pick, _ in picks), groups=[f"g{group}" for _, group in picks])
+    judged, joins = deduplicate(rows, THRESHOLD, seed=20)
+    alone, _ = deduplicate(rows[:count], THRESHOLD, seed=20)
+    groups = Groups()
+    for later, earlier in joins:
+        assert earlier < later
+        if later < count:
+            groups.join(rows[later]["group"], rows[earlier]["group"])
+    assert [groups.name(row["group"]) for row in rows[:count]] == [row["group"] for row, _ in alone]
+    assert [reason for _, reason in judged[:count]] == [reason for _, reason in alone]
+
+
+def test_a_copy_that_joins_two_groups_hides_no_earlier_join():
+    common = words(4, 60)
+    texts = [common + " " + words(5, 25), common + " " + words(6, 25)]
+    rows = documents(*texts, *texts, groups=["one", "two", "anthology", "anthology"])
+    _, joins = deduplicate(rows, THRESHOLD, seed=20)
+    assert (1, 0) in joins
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh")), max_size=12), st.randoms())
@@ -164,7 +189,7 @@ def test_exact_keys_pass_over_case_punctuation_and_joiners_only():
 
 
 def test_nothing_at_all_is_merged_into_nothing():
-    assert deduplicate([], THRESHOLD, seed=1) == []
+    assert deduplicate([], THRESHOLD, seed=1) == ([], [])
 
 
 @pytest.mark.parametrize("language", ["bn", "ta", "ar"])

@@ -17,18 +17,18 @@ POEMS = [
 
 
 def row(name, text):
-    return {"id": name, "text": text, "group": name}
+    return {"id": name, "text": text, "group": name, "source": name[0]}
 
 
 def merge(folder, sources, max_records=None, sampling="first", seed=1):
     """(the kept rows, the dropped rows, the counts) of sources given as lists of rows."""
     for number, rows in enumerate(sources):
         write_jsonl(folder / f"{number}.jsonl", rows)
-    outputs = [folder / name for name in ("merged.jsonl", "dropped.jsonl", "counts.json")]
+    outputs = [folder / name for name in ("merged.jsonl", "joins.jsonl", "dropped.jsonl", "counts.json")]
     inputs = [folder / f"{number}.jsonl" for number in range(len(sources))]
     figures = merge_files(inputs, *outputs, 0.8, seed, max_records, sampling)
-    assert read_json(outputs[2]) == figures
-    return list(read_jsonl(outputs[0])), list(read_jsonl(outputs[1])), figures
+    assert read_json(outputs[3]) == figures
+    return list(read_jsonl(outputs[0])), list(read_jsonl(outputs[2])), figures
 
 
 def test_sources_are_merged_in_order(tmp_path):
@@ -39,6 +39,24 @@ def test_sources_are_merged_in_order(tmp_path):
         ("a0", "b1", "a0")
     ]
     assert figures == {"read": 4, "kept": 3, "dropped": {"duplicate": 1}}
+
+
+def test_what_stays_keeps_its_own_group_and_the_joins_say_how_it_got_the_other(tmp_path):
+    first = [row("b0", POEMS[0]), row("b1", POEMS[1])]
+    second = [{**row(name, text), "group": "anthology"} for name, text in (("a0", POEMS[1]), ("a1", POEMS[2]))]
+    held_out = [{**row(name, POEMS[3]), "split": "test"} for name in ("c0", "c1")]
+    kept, dropped, _ = merge(tmp_path, [first, second * 2, held_out])
+    assert [(document["own_group"], document["group"]) for document in kept] == [
+        ("b0", "b0"),
+        ("b1", "anthology"),
+        ("anthology", "anthology"),
+        ("c0", "c0"),
+    ]
+    assert not any("own_group" in document for document in dropped)
+    assert list(read_jsonl(tmp_path / "joins.jsonl")) == [
+        {"stage": None, "group": "c1", "other": "c0"},
+        {"stage": "a", "group": "anthology", "other": "b1"},
+    ]
 
 
 def test_within_a_limit_the_sources_take_turns(tmp_path):

@@ -14,6 +14,9 @@ RULES = {
     for file in (ROOT / "rules").glob("*.smk")
     for name, body in re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)+)", file.read_text(encoding="utf-8"), re.MULTILINE)
 }
+for file in (ROOT / "rules").glob("*.smk"):
+    for base, name in re.findall(r"^use rule (\w+) as (\w+) with:$", file.read_text(encoding="utf-8"), re.MULTILINE):
+        RULES[name] = RULES[base]
 ON_GPU = {name for name, body in RULES.items() if re.search(r"^        gpu=0,$", body, re.MULTILINE)}
 
 

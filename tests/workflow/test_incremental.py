@@ -135,6 +135,12 @@ def _splits(project: Project) -> dict[str, str]:
     return {split: project.digest(RESULTS / f"data/text/{split}.jsonl") for split in ("train", "validation", "test")}
 
 
+def _places(project: Project) -> dict[str, str]:
+    """The split of every document, by id."""
+    files = {split: RESULTS / f"data/text/{split}.jsonl" for split in ("train", "validation", "test")}
+    return {row["id"]: split for split, file in files.items() for row in project.rows(file)}
+
+
 def test_an_added_source_is_collected_and_the_others_are_not(finished_copy):
     (finished_copy / "resources/more.txt").write_text(A_STANZA * 3, encoding="utf-8")
     with finished_copy.changed() as section:
@@ -147,6 +153,10 @@ def test_an_added_source_is_collected_and_the_others_are_not(finished_copy):
     assert outcome.jobs.keys() == {"collect", "clean", *AFTER_MERGE}
     assert outcome.jobs["collect"] == outcome.jobs["clean"] == 1
     assert "collecting more" in outcome.output
+    before = _places(finished_copy)
+    finished_copy.run(RESULTS / "data/text/train.jsonl")
+    after = _places(finished_copy)
+    assert before.items() < after.items(), "a document of another source has moved"
 
 
 def test_a_removed_source_is_merged_without_and_none_is_collected(finished_copy):
