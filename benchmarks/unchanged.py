@@ -8,9 +8,9 @@ the same, while 11 of the 252 documents of Bangla are in another split, and with
 
 `unchanged.tsv` says of each old path what its new one is and in what form they are to be equal; a file that is in
 neither column fails. Forms: bytes; values and rows (JSON, JSONL: the same values under the names of today, of rows with
-more columns beside them); metrics (the same figures of the same systems); outcome (a training's files and outcome); text
-and card (the same lines but for paths, words and seconds); gguf (the same tensors and fields); drawn (the same words in a
-figure); provenance (the same versions and seed); new (a file that had none before it).
+more columns beside them); metrics (the same figures of the same systems); outcome (a training's files and outcome);
+text and card (the same lines but for paths, words and seconds); gguf (the same tensors and fields); drawn (the same
+words in a figure); provenance (the same versions and seed); new (a file that had none before it).
 """
 
 import csv
