@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -231,21 +231,26 @@ def project(tmp_path: Path) -> Project:
     return Project.make(tmp_path / "project")
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The workflow run whole, by the first worker that asks; to be read or copied, never changed."""
-    shared = tmp_path_factory.getbasetemp()
+def made_once(factory: pytest.TempPathFactory, name: str, run: Callable[[Path], Outcome]) -> Project:
+    """What `run` makes in a folder, by the first worker that asks; all of them read it."""
+    shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    project, report = Project(shared / "finished"), shared / "finished.json"
-    with open(shared / "finished.lock", "w") as lock:
+    project, report = Project(shared / name), shared / f"{name}.json"
+    with open(shared / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not report.exists():
-            outcome = Project.make(project.folder).snakemake()
+            outcome = run(project.folder)
             report.write_text(json.dumps([outcome.status, outcome.output]))
     status, output = json.loads(report.read_text())
     assert status == 0, output
     return project
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The workflow run whole; to be read or copied, never changed."""
+    return made_once(tmp_path_factory, "finished", lambda folder: Project.make(folder).snakemake())
 
 
 @pytest.fixture

@@ -109,7 +109,10 @@ def test_too_few_documents_for_the_splits_stop_by_register(finished_copy):
         poem.unlink()
     outcome = finished_copy.snakemake(RESULTS / "data/text/train.jsonl")
     assert outcome.status == 1
-    assert "error: register verse: 2 documents in 2 groups found; wanted are" in outcome.output
+    assert (
+        "error: register verse: 2 documents in 2 groups found, none for validation; wanted is a source"
+        in outcome.output
+    )
     assert "Traceback" not in outcome.output
 
 

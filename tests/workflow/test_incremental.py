@@ -142,7 +142,7 @@ def _places(project: Project) -> dict[str, str]:
 
 
 def test_an_added_source_is_collected_and_the_others_are_not(finished_copy):
-    (finished_copy / "resources/more.txt").write_text(A_STANZA * 3, encoding="utf-8")
+    (finished_copy / "resources/more.txt").write_text(A_STANZA, encoding="utf-8")
     with finished_copy.changed() as section:
         section["datasets"]["text"]["sources"]["more"] = {
             "kind": "files",

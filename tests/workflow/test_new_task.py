@@ -37,7 +37,8 @@ def test_a_run_of_another_task_comes_to_its_figures_on_the_pages_of_the_project(
     figures = {(row["role"], row["part"]): float(row["value"]) for row in rows}
     assert figures.keys() == {(role, part) for role in ("base", "adapted") for part in ("prose", "verse")}
     assert figures["adapted", "verse"] < figures["base", "verse"]
-    assert with_task.json(RESULTS / "runs/mirror/meta.json")["identity"]["task"] == {"name": "reversed", "words": True}
+    task = with_task.json(RESULTS / "runs/mirror/meta.json")["identity"]["task"]
+    assert task == {"name": "reversed", "head": "AutoModelForCausalLM", "words": True}
     text = (with_task / RESULTS / "ppl.txt").read_text(encoding="utf-8")
     assert "Reversed: run mirror of llama" in text and "Reversed texts: runs/mirror/page.html" in text
     assert with_task.plan().jobs == {}

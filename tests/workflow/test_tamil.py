@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline import ROOT, TRAINING, Project
+from pipeline import ROOT, TRAINING, Outcome, Project, made_once
 
 RESULTS = Path("results/tamil")
 OWN = {"licence": "CC0-1.0", "author": "Kalam", "retrieved": "2026-01-01"}
@@ -101,13 +101,16 @@ def configure(project: Project, section: dict) -> None:
     (project / "config/config.yaml").write_text(text, encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def tamil(tmp_path_factory) -> Project:
-    project = Project.make(tmp_path_factory.mktemp("tamil") / "project")
+def run_whole(folder: Path) -> Outcome:
+    project = Project.make(folder)
     shutil.copytree(ROOT / "resources/tamil", project / "resources/tamil")
     configure(project, TAMIL)
-    project.run(RESULTS / "ppl.txt")
-    return project
+    return project.snakemake(RESULTS / "ppl.txt")
+
+
+@pytest.fixture(scope="session")
+def tamil(tmp_path_factory) -> Project:
+    return made_once(tmp_path_factory, "tamil", run_whole)
 
 
 def metrics(project: Project) -> list[dict[str, str]]:
