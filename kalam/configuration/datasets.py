@@ -96,7 +96,8 @@ def _settle_one(
     wanted = section.get("parts", left)
     section["parts"] = [part for part in wanted if part in left] or left
     if section["parts"] != wanted:
-        logger.warning("config: %s.parts: %s, as the others have no source that is taken", path, section["parts"])
+        shown = ", ".join(section["parts"])
+        logger.warning("config: %s.parts: %s, as the others have no source that is taken", path, shown)
     settings = sorted(section.items())
     section.clear()
     section.update(settings)

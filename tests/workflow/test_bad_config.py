@@ -139,6 +139,26 @@ WRONG = {
         setting("runs.adapt.base", "adapt"),
         "projects.bangla.runs.adapt.base: found adapt; allowed where the task is causal are best, llama, xglm",
     ),
+    "architecture that nobody knows": (
+        setting("models.llama.architecture.model_type", "lama"),
+        "projects.bangla.models.llama.architecture.model_type: found lama; allowed are those of transformers",
+    ),
+    "setting that the architecture does not have": (
+        setting("models.llama.architecture.hiden_size", 64),
+        "projects.bangla.models.llama.architecture.hiden_size: found a setting that llama does not have; allowed",
+    ),
+    "heads that do not divide": (
+        setting("models.llama.architecture.num_attention_heads", 3),
+        "projects.bangla.models.llama.architecture: llama in transformers refuses it: The hidden size (64) is not a",
+    ),
+    "context beyond the positions of every candidate": (
+        setting("runs.adapt.training.context", 4096),
+        "projects.bangla.runs.adapt.training.context: found 4096; allowed are up to 1024 tokens",
+    ),
+    "parts of a model in half precision": (
+        together(setting("runs.adapt.training.parallel", "fsdp"), setting("runs.adapt.training.precision", "fp16")),
+        "projects.bangla.runs.adapt.training.precision: found fp16; allowed with fsdp are auto, bf16 and fp32",
+    ),
     "stride above the context": (
         setting("evaluation.stride", 512),
         "projects.bangla.evaluation.stride: found 512; allowed is up to context, 256",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pipeline import ADAPTER, RESULTS, Project
 
 from kalam.files.tables import read_tsv
@@ -84,6 +85,25 @@ def test_two_local_models_compete_and_the_better_one_is_adapted(finished_copy, q
     assert all(row["bytes"] == len(documents[row["id"]]["text"].encode()) for row in rows)
     assert all(0 < row["nll"] < 1e5 and not row["failure"] for row in rows)
     assert project.plan().jobs == {}
+
+
+def test_two_projects_may_give_one_name_to_different_kinds(finished_copy, qwens):
+    """Models made here and linked, causal and masked runs: each project's files come about by its own rules."""
+    config = yaml.safe_load((finished_copy / "config/config.yaml").read_text(encoding="utf-8"))
+    other = json.loads(json.dumps(config["projects"]["bangla"]))
+    other["models"] = {"llama": {"kind": "local", "path": str(qwens / "one")}}
+    tokenizer = {"kind": "unigram", "vocabulary": 200}
+    shape = {"model_type": "xlm-roberta", "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    shape |= {"num_hidden_layers": 1, "max_position_embeddings": 130}
+    other["models"]["xglm"] = {"kind": "scratch", "task": "masked", "tokenizer": tokenizer, "architecture": shape}
+    whole = {"tuning": "full", "quantisation": "none"}
+    other["runs"]["adapt"] |= {"task": "masked", "base": "xglm", "parts": ["prose", "verse"], **whole}
+    config["projects"]["not-bangla"] = other
+    (finished_copy / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    assert finished_copy.plan("results/bangla/ppl.txt").jobs == {}
+    jobs = finished_copy.plan("results/not-bangla/ppl.txt").jobs
+    assert (jobs["fetch_model"], jobs["pretrain"], jobs["train_run_whole"], jobs["evaluate_masked"]) == (1, 1, 1, 1)
+    assert not {"train_run", "evaluate_causal", "score_run"} & jobs.keys()
 
 
 def test_a_local_model_is_one_candidate_among_scratch_ones(finished_copy, qwens):
