@@ -85,6 +85,7 @@ rule score_model:
         "logs/{project}/score_model/{model}.{dataset}.benchmark.jsonl"
     wildcard_constraints:
         model=within("models", compared_models),
+        dataset=one_of(d for p in config["projects"].values() for d in p["datasets"]),
     conda:
         "../envs/train.yaml"
     resources:
@@ -117,6 +118,8 @@ rule choose:
         best="results/{project}/models/best.json",
     log:
         "logs/{project}/choose.log",
+    wildcard_constraints:
+        project=having(candidates),
     localrule: True
     conda:
         "../envs/corpus.yaml"

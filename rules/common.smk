@@ -58,10 +58,15 @@ def within(folder, names):
 
 wildcard_constraints:
     project=one_of(config["projects"]),
-    dataset=one_of(name for p in config["projects"].values() for name in p["datasets"]),
+    dataset=within("data", lambda project: project["datasets"]),
     model=within("models", lambda project: project["models"]),
     run=within("runs", lambda project: project["runs"]),
     split="train|validation|test",
+
+
+def having(some):
+    """A wildcard constraint: the projects that have some of what is asked for."""
+    return one_of(name for name, p in config["projects"].items() if some(p))
 
 
 def code(script, *modules):
@@ -115,12 +120,11 @@ def model_weights(wildcards):
 
 
 def rows(part, split):
-    """An input function: a split of the dataset that a model, a run or the candidates name."""
+    """An input function: a split of the dataset that a model or a run names."""
 
     def file(wildcards):
-        project = config["projects"][wildcards.project]
-        owner = project[part] if part == "candidates" else section(part, wildcards)
-        return f"results/{wildcards.project}/data/{owner['dataset']}/{split}.jsonl"
+        dataset = section(part, wildcards)["dataset"]
+        return f"results/{wildcards.project}/data/{dataset}/{split}.jsonl"
 
     return file
 

@@ -331,6 +331,8 @@ rule exports:
         ),
     log:
         "logs/{project}/exports.log",
+    wildcard_constraints:
+        project=having(exported_runs),
     localrule: True
     conda:
         "../envs/corpus.yaml"

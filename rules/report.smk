@@ -52,6 +52,8 @@ rule ppl:
         provenance="results/{project}/provenance.json",
     log:
         "logs/{project}/ppl.log",
+    wildcard_constraints:
+        project=having(lambda project: project["runs"]),
     localrule: True
     conda:
         "../envs/corpus.yaml"

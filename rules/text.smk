@@ -2,15 +2,16 @@
 # requires: the sources of the configuration
 # provides: results/{project}/data/{dataset}/{train,validation,test}.jsonl, .../statistics.tsv
 
+from kalam.configuration.datasets import parts
 from kalam.data.inputs import source_inputs
 
 
 wildcard_constraints:
-    source=one_of(
-        source
-        for project in config["projects"].values()
-        for dataset in project["datasets"].values()
-        for source in dataset["sources"]
+    source="|".join(
+        f"(?<=/{project}/data/{dataset}/{folder}/)(?:{one_of(settings['sources'])})"
+        for project, section in config["projects"].items()
+        for dataset, settings in section["datasets"].items()
+        for folder in ("sources", "clean")
     ),
 
 
@@ -145,6 +146,9 @@ rule split:
         "../envs/corpus.yaml"
     params:
         sources=source_names,
+        parts=lambda wildcards: parts(
+            config["projects"][wildcards.project]["datasets"][wildcards.dataset]
+        ),
         splits=setting("datasets/{dataset}/splits"),
         seed=config["seed"],
         code=code("split.py"),

@@ -14,6 +14,7 @@ split_files(
     snakemake.input.joins,
     splits,
     snakemake.params.sources,
+    snakemake.params.parts,
     snakemake.params.splits,
     snakemake.params.seed,
     snakemake.output.dropped,

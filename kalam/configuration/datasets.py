@@ -31,14 +31,44 @@ def settle(project: dict[str, Any]) -> Iterator[str]:
     users |= {f"runs.{name}": run for name, run in project["runs"].items()}
     for path, section in users.items():
         yield from _settle_one(path, section, tasks()[section["task"]].rows, project, before)
+    yield from _settle_candidates(project, before)
+    yield from _mixed(project)
+
+
+def _settle_candidates(project: dict[str, Any], before: dict[str, list[str]]) -> Iterator[str]:
+    """The text that candidates are compared on is, where nothing is said, that of the first run that may begin with
+    the best of them."""
     candidates = project["candidates"]
+    comparable = [tasks()[model["task"]] for model in project["models"].values()]
+    rows = next((row.rows for row in comparable if row.candidates), None)
+    if rows is None:
+        return
     compared = [run for run in project["runs"].values() if BEST in tasks()[run["task"]].begins_with]
-    for key in ("dataset", "parts") if compared else ():
-        if key in compared[0]:
-            candidates.setdefault(key, compared[0][key])
-    rows = next((row.rows for row in tasks().values() if row.candidates), None)
-    if rows:
-        yield from _settle_one("candidates", candidates, rows, project, before)
+    if compared and "dataset" in compared[0]:
+        candidates.setdefault("dataset", compared[0]["dataset"])
+        if candidates["dataset"] == compared[0]["dataset"]:
+            candidates.setdefault("parts", compared[0]["parts"])
+    yield from _settle_one("candidates", candidates, rows, project, before)
+
+
+def _mixed(project: dict[str, Any]) -> Iterator[str]:
+    """Runs on another dataset than what they may begin with, both of one kind of rows: what is held out of the one is
+    not held out of the other, so they might be tested on what was trained on."""
+    datasets, models, runs = project["datasets"], project["models"], project["runs"]
+    made = {name: model for name, model in models.items() if model["kind"] in MADE_OF_ROWS}
+    comparable = [name for name in made if tasks()[made[name]["task"]].candidates]
+    users = {f"runs.{name}": (run, run["base"]) for name, run in runs.items()}
+    users |= {f"models.{name}": (model, model["base"]) for name, model in made.items() if "base" in model}
+    users["candidates"] = (project["candidates"], BEST)
+    for path, (section, base) in users.items():
+        for name in project["candidates"].get("models", comparable) if base == BEST else [base]:
+            trained = runs.get(name) or made.get(name) or {}
+            if "dataset" not in section or "dataset" not in trained or trained["dataset"] == section["dataset"]:
+                continue
+            if (rows := datasets[section["dataset"]]["rows"]) == datasets[trained["dataset"]]["rows"]:
+                found, allowed = section["dataset"], trained["dataset"]
+                yield f"{path}.dataset: found {found}; allowed is {allowed}, the {rows} that {name} is trained on"
+                break
 
 
 MADE_OF_ROWS = ("scratch", "extended")
@@ -51,17 +81,21 @@ def _take_sources(path: str, dataset: dict[str, Any]) -> Iterator[str]:
             if name not in dataset["sources"]:
                 yield f"{path}.strategies.{strategy}: found {name}; allowed are {', '.join(dataset['sources'])}"
                 return
+    strategy, most = dataset["strategy"], dataset["max_records"]
+    if strategy is not None and dataset[DATA_DIR] is not None:
+        yield f"{path}: found strategy {strategy} and data_dir {dataset[DATA_DIR]}; allowed is one of them"
+        return
+    if strategy is not None and strategy not in dataset["strategies"]:
+        yield f"{path}.strategy: found {strategy}; allowed are {', '.join(dataset['strategies']) or 'none'}"
+        return
     if dataset[DATA_DIR] is not None:
         dataset["sources"] = {DATA_DIR: _ready_made(dataset)}
-        dataset["strategies"] = {}
-    strategy, most = dataset["strategy"], dataset["max_records"]
-    if strategy is not None and dataset["strategies"]:
-        if strategy not in dataset["strategies"]:
-            yield f"{path}.strategy: found {strategy}; allowed are {', '.join(dataset['strategies'])}"
-            return
+    elif strategy is not None:
         taken = dataset["strategies"][strategy]
         dataset["sources"] = {name: source for name, source in dataset["sources"].items() if name in taken}
-        dataset["strategies"] = {}  # they have done their part, and name sources that are no longer there
+    if dataset[DATA_DIR] is not None or strategy is not None:
+        # They have done their part, and name sources that are no longer there.
+        dataset["strategies"], dataset["strategy"] = {}, None
     for source in dataset["sources"].values() if most else ():
         if source["max_records"] is None or source["max_records"] > most:
             source |= {"max_records": most, "sampling": dataset["sampling"]}

@@ -98,6 +98,11 @@ def _apply_flat_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
     for key, entry in given.items():
         value = config.pop(key)
         for project in projects:
+            if key == "strategy":  # a dataset without any stays as it is
+                some = [dataset for dataset in project["datasets"].values() if dataset["strategies"]]
+                for dataset in some:
+                    dataset["strategy"] = value
+                continue
             _set(project, entry["sets"].split("."), value)
             if "instead_of" in entry:
                 _set(project, entry["instead_of"].split("."), None)
@@ -132,6 +137,10 @@ def _fill(value: Any, entry: dict[str, Any], schema: dict[str, Any]) -> None:
     entry = dereference(entry, schema)
     if not isinstance(value, dict):
         return
+    if odd := [key for key in value if not isinstance(key, str)]:
+        raise InputError(
+            f"config: found the key {odd[0]!r}; allowed are words, in quotation marks where YAML reads another"
+        )
     for part in applying(entry, value):
         properties = part.get("properties", {})
         for key, subentry in properties.items():

@@ -40,10 +40,18 @@ class TaskRow:
 def tasks(path: Path = TABLE) -> dict[str, TaskRow]:
     """The rows by name. Raises InputError naming a column that is missing or unknown."""
     columns = {column.name for column in fields(TaskRow)} - {"name"}
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     found = {}
-    for name, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+    for name, row in table.items() if isinstance(table, dict) else [(str(table), None)]:
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: {name}: found no row; wanted are {_list(columns)}")
         if unknown := sorted(row.keys() - columns):
-            raise InputError(f"{path}: {name}: unknown column {', '.join(unknown)}; allowed are {_list(columns)}")
+            raise InputError(f"{path}: {name}: unknown column {_list(unknown)}; allowed are {_list(columns)}")
+        if taken := sorted({"name", "head"} & {*(row.get("settings") or {})}):
+            raise InputError(f"{path}: {name}.settings: found {_list(taken)}; allowed is any other name")
         try:
             found[name] = TaskRow(**{"name": name, **row, "begins_with": tuple(row["begins_with"])})
         except (TypeError, KeyError) as error:

@@ -41,6 +41,10 @@ def own_names(key: str, names: Iterable[str]) -> dict[str, str]:
     return {split: known[split] for split in SPLITS}
 
 
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
     """The files of each split, relative to `root`, sorted: `<split>.jsonl` or `.txt`, or all files below `<split>/`.
 
@@ -51,9 +55,10 @@ def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
     if not base.is_dir():
         raise InputError(f"folder: {folder!r} is no folder")
     files: dict[str, list[str]] = {}
-    for entry in sorted(path for path in base.iterdir() if not path.name.startswith(".")):
+    for entry in sorted(path for path in base.iterdir() if not _is_hidden(path.relative_to(base))):
         name = entry.name if entry.is_dir() else entry.stem
-        paths = sorted(path for path in (entry.rglob("*") if entry.is_dir() else [entry]) if path.is_file())
+        below = entry.rglob("*") if entry.is_dir() else [entry]
+        paths = sorted(path for path in below if path.is_file() and not _is_hidden(path.relative_to(base)))
         if OTHER_NAMES.get(name, name) in SPLITS or any(path.suffix in SUFFIXES for path in paths):
             files.setdefault(name, []).extend(str(Path(folder, path.relative_to(base))) for path in paths)
     for path in chain.from_iterable(files.values()):

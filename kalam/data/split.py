@@ -19,6 +19,7 @@ def split_files(
     joins: str | Path,
     outputs: Mapping[str, str | Path],
     sources: Sequence[str],
+    registers: Sequence[str],
     settings: dict[str, Any],
     seed: int,
     dropped: str | Path,
@@ -26,11 +27,17 @@ def split_files(
 ) -> dict[str, Any]:
     """Write the splits of a merged file with its joins to `outputs`, a path for each of train, validation and test.
 
-    `sources` are the names of the dataset's sources in their order. `dropped` gets what `split` drops,
-    each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
-    Holds all documents in memory. Returns the counts.
+    `sources` are the names of the dataset's sources in their order, `registers` those that they have. `dropped` gets
+    what `split` drops, each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
+    Holds all documents in memory. Returns the counts. Raises InputError as `split` does, and naming a register of
+    which no document is left.
     """
     documents = list(read_jsonl(merged))
+    for register in registers:
+        if not any(document["register"] == register for document in documents):
+            raise InputError(
+                f"register {register}: no document is left; what was dropped, and why, lies beside {merged}"
+            )
     parts, leaks = split(documents, list(read_jsonl(joins)), sources, settings, seed)
     sizes = {name: write_jsonl(outputs[name], parts[name]) for name in SPLITS}
     number = write_jsonl(dropped, ({**document, **reason} for document, reason in leaks))

@@ -95,7 +95,10 @@ def _question(project: dict[str, Any], name: str) -> Question | None:
     if model["kind"] == "scratch":
         return model["architecture"], _pad(model)
     file = Path(model.get("path", "")) / "config.json"
-    return (read_json(file), None) if model["kind"] == "local" and file.is_file() else None
+    settings = read_json(file) if model["kind"] == "local" and file.is_file() else None
+    if settings is not None and not isinstance(settings, dict):
+        raise InputError(f"{file}: found {type(settings).__name__}; allowed is a JSON object")
+    return settings and (settings, None)
 
 
 def _questions(project: dict[str, Any]) -> list[Question]:
@@ -110,7 +113,7 @@ def _examined(project: dict[str, Any], name: str) -> Findings:
 
 def ask(questions: list[Question]) -> list[Findings]:
     """What transformers says of some architectures; where it is not installed, nothing."""
-    lines = [json.dumps(question) for question in questions]
+    lines = [json.dumps(question, default=str) for question in questions]  # YAML has dates, JSON has none
     new = [line for line in dict.fromkeys(lines) if line not in ANSWERS]
     if new and find_spec("transformers"):
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
@@ -129,9 +132,13 @@ def answer(settings: dict[str, Any], pad: int | None) -> Findings:
     from kalam.models.positions import positions_of
 
     here = {} if pad is None else {"pad_token_id": pad}
-    unknown = list(unknown_settings(settings)) if here else []
-    config, faults = (None, unknown) if unknown else configuration({**settings, **here})
-    return {"faults": faults, "positions": config and positions_of(config)}
+    try:
+        unknown = list(unknown_settings(settings)) if here else []
+        config, faults = (None, unknown) if unknown else configuration({**settings, **here})
+        return {"faults": faults, "positions": config and positions_of(config)}
+    except Exception as error:  # a configuration class may trip over a value in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return {"faults": [f": found what transformers cannot read: {reason}"], "positions": None}
 
 
 if __name__ == "__main__":

@@ -27,8 +27,10 @@ def positions_of(config: "PreTrainedConfig") -> int | None:
     """The longest window of a model with this configuration; None where nothing limits it, or nobody knows."""
     config = config.get_text_config()
     positions = getattr(config, "max_position_embeddings", None)
-    if not positions or config.model_type not in AFTER_PADDING:
-        return positions or None
+    if not positions or positions < 0:  # XLNet says -1 where others say nothing
+        return None
+    if config.model_type not in AFTER_PADDING:
+        return positions
     return positions - (0 if config.pad_token_id is None else config.pad_token_id + 1)
 
 
@@ -45,5 +47,5 @@ def first_position(model: "torch.nn.Module") -> int:
 def require_positions(model: "torch.nn.Module", context: int) -> None:
     """Raise InputError for windows longer than the model has positions."""
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if positions and context > (allowed := positions - first_position(model)):
+    if positions and positions > 0 and context > (allowed := positions - first_position(model)):
         raise InputError(f"training.context: {context} tokens; allowed are the model's {allowed} positions")

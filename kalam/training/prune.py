@@ -53,9 +53,12 @@ def trainings(checkpoints: Path, results: Path) -> Iterator[Trained]:
     """Every training below `checkpoints`. Raises InputError where there are no results to hold them against."""
     if not results.is_dir():
         raise InputError(f"--results: found {results}; allowed is the folder of the results, which say what is used")
+    if not checkpoints.is_dir():
+        raise InputError(f"{checkpoints}: no such folder; allowed is that of the checkpoints")
     used = used_fingerprints(results)
     for folder in sorted(checkpoints.glob("*/*/*")):
-        if folder.is_dir() and FINGERPRINT.fullmatch(folder.name):
+        # What is linked lies elsewhere, and is not this folder's to remove.
+        if folder.is_dir() and not folder.is_symlink() and FINGERPRINT.fullmatch(folder.name):
             files = [path.stat() for path in folder.rglob("*") if path.is_file()]
             yield Trained(
                 folder,
@@ -68,9 +71,25 @@ def trainings(checkpoints: Path, results: Path) -> Iterator[Trained]:
 
 
 def used_fingerprints(results: Path) -> set[str]:
-    """The fingerprints of the trainings that were handed out to some result."""
-    metas = iglob(f"{results}/**/meta.json", recursive=True)  # unlike Path.rglob it follows links to folders
-    return {str(meta.get("fingerprint")) for meta in map(read_json, metas)}
+    """The fingerprints of the trainings that were handed out to some result.
+
+    Raises InputError for a file that cannot be read, and where no result is of a training: then these are
+    not the results of the checkpoints.
+    """
+    found = set()
+    for path in iglob(f"{results}/**/meta.json", recursive=True):  # unlike Path.rglob it follows links to folders
+        try:
+            meta = read_json(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        if not isinstance(meta, dict):
+            raise InputError(f"{path}: found {type(meta).__name__}; allowed is a JSON object")
+        found.add(meta.get("fingerprint"))
+    if not found - {None}:
+        raise InputError(
+            f"--results: found {results}, in which nothing was trained; allowed is the folder of the results"
+        )
+    return found - {None}
 
 
 def remove(training: Trained) -> None:
@@ -78,7 +97,7 @@ def remove(training: Trained) -> None:
     with lease(training.folder):
         for path in training.folder.iterdir():
             if path.name != "lease":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (training.folder / "lease").unlink()
     training.folder.rmdir()
 
@@ -91,6 +110,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--delete", action="store_true", help="remove the trainings marked so")
     parser.add_argument("--unfinished", type=float, metavar="DAYS", help="also unfinished ones, untouched so long")
     given = parser.parse_args(arguments)
+    if given.unfinished is not None and not given.unfinished >= 0:
+        raise InputError(f"--unfinished: found {given.unfinished:g}; allowed are 0 days or more")
     after = None if given.unfinished is None else given.unfinished * DAY
     freed = 0
     for training in trainings(given.checkpoints, given.results):

@@ -355,6 +355,17 @@ def settled(**flat) -> dict:
     return resolve(small(**STRATEGIES) | flat, SCHEMA)["projects"]["bangla"]
 
 
+def test_where_nothing_is_compared_no_dataset_has_to_be_named():
+    config = small(models__small=None, runs__adapt=None, datasets__songs={"sources": {"old": SITE}})
+    del config["projects"]["bangla"]["models"], config["projects"]["bangla"]["runs"]
+    assert "dataset" not in resolve(config, SCHEMA)["projects"]["bangla"]["candidates"]
+
+
+def test_a_key_that_is_no_word_is_refused():
+    with pytest.raises(InputError, match="config: found the key 1; allowed are words"):
+        resolve(small(datasets__text__sources={1: SITE}), SCHEMA)
+
+
 def test_a_strategy_says_which_sources_are_taken_and_parts_without_one_are_left_out():
     assert list(settled()["datasets"]["text"]["sources"]) == ["news", "songs"]
     project = settled(strategy="modern")
@@ -374,6 +385,10 @@ def test_a_strategy_that_would_do_nothing_is_refused_and_a_dataset_without_any_s
         resolve(small() | {"strategy": "modern"}, SCHEMA)
     with pytest.raises(InputError, match=r"datasets\.text\.strategy: found new; allowed are modern, classical, all"):
         settled(strategy="new")
+    with pytest.raises(InputError, match=r"datasets\.text\.strategy: found new; allowed are none"):
+        resolve(small(datasets__text__strategy="new"), SCHEMA)
+    with pytest.raises(InputError, match=r"datasets\.text: found strategy modern and data_dir x; allowed is one of"):
+        settled(strategy="modern", data_dir="x")
     config = small(**STRATEGIES)
     config["projects"]["other"] = small()["projects"]["bangla"]
     other = resolve(config | {"strategy": "modern"}, SCHEMA)["projects"]["other"]
@@ -399,7 +414,13 @@ def test_a_run_takes_the_one_dataset_of_its_kind_and_all_parts_unless_it_says_ot
     config = small(runs__adapt__parts=None, datasets__songs={"sources": {"old": SITE | {"register": "old"}}})
     with pytest.raises(InputError, match=r"dataset: found none; allowed are those of documents: text, songs"):
         resolve(config, SCHEMA)
-    config["projects"]["bangla"]["models"]["small"] |= {"dataset": "text", "parts": ["prose", "verse"]}
-    config["projects"]["bangla"]["runs"]["adapt"] |= {"dataset": "songs"}
+    section = config["projects"]["bangla"]
+    section["models"]["small"] |= {"dataset": "text", "parts": ["prose", "verse"]}
+    section["runs"]["adapt"] |= {"dataset": "songs"}
+    with pytest.raises(
+        InputError, match=r"runs\.adapt\.dataset: found songs; allowed is text, the documents that small is trained on"
+    ):
+        resolve(config, SCHEMA)
+    section["candidates"] = {"models": ["large"]}
     project = resolve(config, SCHEMA)["projects"]["bangla"]
     assert (project["runs"]["adapt"]["parts"], project["candidates"]["dataset"]) == (["old"], "songs")

@@ -36,7 +36,7 @@ def splits_of(root, language, *sources):
     merge_files(inputs, merged, joins, dropped, counts, 0.8, 1, None, "first")
     paths = {name: root / f"{name}.jsonl" for name in SPLITS}
     names = [f"source {number}" for number in range(len(sources))]
-    figures = split_files(merged, joins, paths, names, TENTHS, 1, leaks, counts)
+    figures = split_files(merged, joins, paths, names, [], TENTHS, 1, leaks, counts)
     assert read_json(counts) == figures
     assert figures["read"] == figures["kept"] + sum(figures["dropped"].values())
     texts = {name: [row["text"] for row in read_jsonl(path)] for name, path in paths.items()}

@@ -1,5 +1,6 @@
 """What is removed of the trainings: what no result uses and no trainer holds, and only when asked."""
 
+import json
 import os
 import subprocess
 import sys
@@ -138,12 +139,32 @@ def test_without_results_nothing_is_removed(train, tmp_path):
 
 def test_what_is_no_training_is_left_alone(train, tmp_path):
     train("1")
-    (tmp_path / "results/bangla/runs/adapt/meta.json").unlink()
+    (tmp_path / "results/bangla/runs/adapt/meta.json").write_text(json.dumps({"fingerprint": "f" * 16}))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "weights").write_text("mine")
+    (tmp_path / "checkpoints/bangla/linked").mkdir()
+    (tmp_path / "checkpoints/bangla/linked/0123456789abcdef").symlink_to(elsewhere)
     for name in ("checkpoints/bangla/adapt/memory.json", "checkpoints/bangla/adapt/notes/mine.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
     prune(tmp_path, "--delete", "--unfinished", "0")
     assert sorted(path.name for path in (tmp_path / "checkpoints/bangla/adapt").iterdir()) == ["memory.json", "notes"]
+    assert (elsewhere / "weights").read_text() == "mine"
+
+
+def test_results_that_say_nothing_of_trainings_remove_none(train, tmp_path):
+    train("1")
+    (tmp_path / "results/bangla/runs/adapt/meta.json").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    for wrong, message in (((), "in which nothing was trained"), (("--unfinished", "-5"), "found -5; allowed are 0")):
+        with pytest.raises(InputError, match=message):
+            prune(tmp_path, "--delete", *wrong)
+    (tmp_path / "results/meta.json").write_text("[]")
+    with pytest.raises(InputError, match=r"meta\.json: found list; allowed is a JSON object"):
+        prune(tmp_path, "--delete")
+    (tmp_path / "results/meta.json").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_it_is_a_command(train, tmp_path):

@@ -133,15 +133,23 @@ def test_a_register_too_small_is_refused_by_name(rows, settings, message):
         split(rows, [], ["verse", "songs"], settings, 1)
 
 
-def write_splits(folder, rows):
+def write_splits(folder, rows, registers=("verse",)):
     """(the path of each split, the dropped rows, the counts)"""
     write_jsonl(folder / "merged.jsonl", rows)
     write_jsonl(folder / "joins.jsonl", [])
     outputs = {name: folder / f"{name}.jsonl" for name in SPLITS}
     inputs = folder / "merged.jsonl", folder / "joins.jsonl"
-    figures = split_files(*inputs, outputs, ["verse"], TENTHS, 1, folder / "dropped.jsonl", folder / "counts.json")
+    figures = split_files(
+        *inputs, outputs, ["verse"], registers, TENTHS, 1, folder / "dropped.jsonl", folder / "counts.json"
+    )
     assert read_json(folder / "counts.json") == figures
     return outputs, list(read_jsonl(folder / "dropped.jsonl")), figures
+
+
+def test_a_register_of_which_nothing_is_left_is_named(tmp_path):
+    rows = [document(n, f"g{n}") for n in range(10)]
+    with pytest.raises(InputError, match="register songs: no document is left; what was dropped, and why, lies"):
+        write_splits(tmp_path, rows, ["verse", "songs"])
 
 
 def test_files_and_statistics(tmp_path):
