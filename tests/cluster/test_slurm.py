@@ -61,7 +61,7 @@ def test_a_job_that_is_killed_for_its_memory_is_given_more(finished_copy, finish
     hungry = {"PYTHONPATH": str(HERE / "hunger"), "HUNGER": "2500"}
     finished_copy.run(*PROFILE, cleaned, **cluster.clients, **hungry)
     rows = cluster.jobs("--states=all", "--sort=i", columns="%i %k %m %T")[before:]
-    name = "rule_clean_wildcards_bangla_everyday"
+    name = "rule_clean_wildcards_bangla_text_everyday"
     assert [row[1:] for row in rows] == [[name, "2000M", "FAILED"], [name, "4000M", "COMPLETED"]]
     mails = (cluster.folder / "mails").read_text().splitlines()
     for (job, *_), said in zip(rows, ("Failed", "Ended"), strict=True):

@@ -73,7 +73,7 @@ def require_same(started, finished, driver: subprocess.Popen, *models: str) -> N
         assert re.search(r"resuming at step \d+\n", log) or "handing it out" in log, log
     paths = [RESULTS / "models" / model for model in models]
     assert [started.project.digests(path) for path in paths] == [finished.digests(path) for path in paths]
-    assert set(re.findall(r"^Job \d+: (\w+)", output, re.MULTILINE)) == {"Pretraining"}
+    assert set(re.findall(r"^Job \d+: bangla: (\w+)", output, re.MULTILINE)) == {"pretraining"}
 
 
 def require_loss(project: Project, finished: Project, model: str) -> None:

@@ -50,7 +50,7 @@ def test_a_run_is_exported_once_and_every_file_is_verified(exported):
     assert "Nothing to be done" in exported.run().output
     with exported.changed() as section:
         section["exports"] = EXPORTS | {"quantisations": ["q8_0", "q4_k_m", "q6_k"]}
-    assert exported.plan().jobs == {"ppl": 1, "card": 1, "quantise": 1, "verify": 1, "exports": 1}
+    assert exported.plan().jobs == {"card": 1, "quantise": 1, "verify": 1, "exports": 1}
     with exported.changed() as section:
         section["exports"] = EXPORTS | {"bounds": EXPORTS["bounds"] | {"q8_0": {"divergence": 1e-9, "agreement": 0.5}}}
     outcome = exported.snakemake()
