@@ -105,7 +105,6 @@ rule merge_run:
     params:
         parts=setting("runs/{run}/parts"),
         quantisation=setting("runs/{run}/quantisation"),
-        precision=setting("runs/{run}/training/precision"),
         evaluation=window_settings,
         exports=export_settings("dtype", "tokens", "bounds"),
         code=code("merge_run.py", "kalam.export.auto_reader"),

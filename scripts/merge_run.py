@@ -16,7 +16,6 @@ merge_run(
     trained=Path(given.run).parent,
     base=given.base,
     quantisation=params.quantisation,
-    precision=params.precision,
     test=given.test,
     parts=params.parts,
     evaluation=params.evaluation,

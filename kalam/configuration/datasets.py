@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 # By the kind of rows, the column that tells the parts of a dataset apart; its sources have a setting of that name.
 PART = {"documents": "register"}
+MADE_OF_ROWS = ("scratch", "extended")  # the kinds of models that are made of a dataset's rows
 DATA_DIR = "data_dir"  # the one source of a dataset that is a folder of ready-made splits
 
 
@@ -69,9 +70,6 @@ def _mixed(project: dict[str, Any]) -> Iterator[str]:
                 found, allowed = section["dataset"], trained["dataset"]
                 yield f"{path}.dataset: found {found}; allowed is {allowed}, the {rows} that {name} is trained on"
                 break
-
-
-MADE_OF_ROWS = ("scratch", "extended")
 
 
 def _take_sources(path: str, dataset: dict[str, Any]) -> Iterator[str]:

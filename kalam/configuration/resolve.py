@@ -93,25 +93,24 @@ def _apply_flat_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
         for other, instead in given.items():
             if instead.get("instead_of") == entry["sets"]:
                 raise InputError(f"config: {key}: found {key} and {other}; allowed is one of them")
-    if "strategy" in given:
-        _require_strategy(config["strategy"], projects)
+    if given.pop("strategy", None):
+        _take_strategy(config.pop("strategy"), projects)
     for key, entry in given.items():
         value = config.pop(key)
         for project in projects:
-            if key == "strategy":  # a dataset without any stays as it is
-                some = [dataset for dataset in project["datasets"].values() if dataset["strategies"]]
-                for dataset in some:
-                    dataset["strategy"] = value
-                continue
             _set(project, entry["sets"].split("."), value)
             if "instead_of" in entry:
                 _set(project, entry["instead_of"].split("."), None)
 
 
-def _require_strategy(name: str, projects: list[dict[str, Any]]) -> None:
-    """Raise InputError where no dataset has any strategy: then it would silently do nothing."""
-    if not any(dataset["strategies"] for project in projects for dataset in project["datasets"].values()):
+def _take_strategy(name: str, projects: list[dict[str, Any]]) -> None:
+    """Set the strategy of every dataset that has some, in place; raise InputError where none has, and it would
+    silently do nothing."""
+    datasets = [dataset for project in projects for dataset in project["datasets"].values() if dataset["strategies"]]
+    if not datasets:
         raise InputError(f"config: strategy: found {name}; allowed is none, as no dataset has strategies")
+    for dataset in datasets:
+        dataset["strategy"] = name
 
 
 def dereference(entry: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

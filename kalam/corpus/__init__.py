@@ -1,1 +1,1 @@
-"""From raw sources to splits: fetch, extract, clean, deduplicate, split."""
+"""Documents: read from their sources, extracted, cleaned, merged without duplicates, counted."""

@@ -31,7 +31,6 @@ def merge_run(
     trained: str | Path,
     base: str | Path,
     quantisation: str,
-    precision: str,
     test: str | Path,
     parts: Collection[str] | None,
     evaluation: dict[str, int],
@@ -40,13 +39,14 @@ def merge_run(
 ) -> None:
     """Leave a run in `folder` as a model in the hub's layout, `meta.json` written last.
 
-    `trained` is the run's folder and `base` its `base.json`; `quantisation` and `precision` are those it was
-    trained with; the test documents of some parts are what the two are compared on; `evaluation` has the
-    context and the stride in bytes, `exports` is that section of the project. Raises InputError, with the
-    figure, where the merged model is not what was trained: in fp32, before it is saved, and after, as a fresh
-    process loads it.
+    `trained` is the run's folder and `base` its `base.json`; `quantisation` is the one it was trained with, and the
+    precision is the one that its `meta.json` says, as this device may have another. The test documents of some parts
+    are what the two are compared on; `evaluation` has the context and the stride in bytes, `exports` is that section
+    of the project. Raises InputError, with the figure, where the merged model is not what was trained: in fp32,
+    before it is saved, and after, as a fresh process loads it.
     """
-    base = read_json(base)
+    base, made = read_json(base), read_json(Path(trained) / "meta.json")
+    precision = made["made_with"]["precision"]
     tokenizer = load_tokenizer(base["folder"])
     heldout = HeldOut.read(test, parts, tokenizer, evaluation, exports["tokens"])
     original = in_fp32(load_adapted(base, trained, quantisation, precision))
@@ -66,7 +66,7 @@ def merge_run(
         logger.info("loaded anew: %s", found)
         del found["load_seconds"]
         meta = {"base": base["model"], "run": run, "dtype": exports["dtype"], "figures": found}
-        made_from = [base["digest"], read_json(Path(trained) / "meta.json")["digest"], exports["dtype"]]
+        made_from = [base["digest"], made["digest"], exports["dtype"]]
         write_json(temporary / "meta.json", {**meta, "digest": digest_value(made_from)})
 
 

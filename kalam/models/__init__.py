@@ -1,1 +1,1 @@
-"""Where a base model comes from, how it is quantised, and its adapters."""
+"""Base models: where they come from, how they are loaded and quantised, their adapters, what they can be asked."""

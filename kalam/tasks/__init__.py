@@ -1,1 +1,1 @@
-"""One module per task, all with the same small interface."""
+"""What models are trained for, a module for each row of `config/tasks.yaml`."""

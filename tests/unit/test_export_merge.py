@@ -31,6 +31,9 @@ def documents(texts):
     return [{"id": str(number), "text": text, "register": "verse"} for number, text in enumerate(texts)]
 
 
+META = {"identity": {"kind": "adapter"}, "digest": "d", "made_with": {"precision": "fp32"}}
+
+
 @pytest.fixture
 def merge(documents, tmp_path):
     """Merge a run into a folder, as the rule does."""
@@ -39,7 +42,7 @@ def merge(documents, tmp_path):
         write_json(tmp_path / "base.json", base)
         write_jsonl(tmp_path / "test.jsonl", documents)
         files = {"trained": trained, "base": tmp_path / "base.json", "test": tmp_path / "test.jsonl"}
-        settings = {"quantisation": "nf4", "precision": "auto", "parts": ["verse"], "evaluation": EVALUATION}
+        settings = {"quantisation": "nf4", "parts": ["verse"], "evaluation": EVALUATION}
         merge_run("adapt", **files, **settings, exports=EXPORTS | exports, folder=tmp_path / folder)
         return tmp_path / folder
 
@@ -58,7 +61,7 @@ def run(tmp_path, model_folder):
             if "lora_B" in name or "trainable_tokens" in name:
                 weight.data.normal_(std=0.1, generator=generator)
         model.save_pretrained(tmp_path / "run" / "adapter")
-        (tmp_path / "run/meta.json").write_text(json.dumps({"identity": {"kind": "adapter"}, "digest": "d"}))
+        (tmp_path / "run/meta.json").write_text(json.dumps(META))
         base = {"model": "m", "folder": str(folder), "adapter": None, "remote_code": False, "digest": "b"}
         return base, tmp_path / "run"
 
@@ -113,6 +116,17 @@ def test_others_load_what_was_trained(run, merge, dtype):
     assert meta["figures"]["tokens"] > 100
     saved = json.loads((target / "config.json").read_text())
     assert saved["dtype"] == {"fp16": "float16", "bf16": "bfloat16"}[dtype]
+
+
+def test_a_run_is_merged_in_the_precision_that_it_was_trained_in(run, merge, monkeypatch):
+    """Not in the one that this device would take."""
+    seen = []
+    load = merging.load_base
+    monkeypatch.setattr(merging, "load_base", lambda *given, **more: seen.append(given[2]) or load(*given, **more))
+    base, folder = run()
+    write_json(folder / "meta.json", META | {"made_with": {"precision": "bf16"}})
+    merge("merged", base, folder)
+    assert set(seen) == {"bf16"}
 
 
 def test_two_merges_give_the_same_bytes(run, merge):
