@@ -9,9 +9,9 @@ PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) $(if $(PROFILE),--workflow-profile $(PROFILE))
-PYTEST := $(VENV)/bin/python -m pytest -n 2
+PYTEST := $(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: FORCE all setup setup-slurm setup-test test test-slow format clean
+.PHONY: FORCE all new setup setup-slurm setup-test test test-slow format clean
 .DEFAULT_GOAL := all
 
 all: setup
@@ -20,6 +20,10 @@ all: setup
 # Snakemake alone knows what is up to date, so it is always asked.
 results/%: setup FORCE
 	$(SNAKEMAKE) $@
+
+# A commented configuration for a project of one's own, config/<name>.yaml: make new NAME=nepali LANGUAGE=ne
+new: setup
+	@$(VENV)/bin/python -m kalam.configuration.new_project "$(NAME)" "$(LANGUAGE)"
 
 setup: $(VENV)/ready
 

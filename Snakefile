@@ -20,6 +20,7 @@ for task in tasks():
     include: f"rules/{task}.smk"
 
 
+include: "rules/folds.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
 

@@ -94,7 +94,7 @@ def turn(way, model, task: Task, documents: list[list[int]]) -> dict[str, float]
 def compare(sample: list[str]) -> dict[str, object]:
     """The ways through a sample of documents."""
     tokenizer = train_tokenizer(sample, 2000)
-    documents = encode_documents(tokenizer, sample)
+    documents = list(encode_documents(tokenizer, sample))
     model, task = initialise(ARCHITECTURE, tokenizer, 0), Task(tokenizer)
     ways = {"packed": packed, "one by one": one_by_one, "by length": by_length}
     turns: dict[str, list[dict[str, float]]] = {way: [] for way in ways}

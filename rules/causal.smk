@@ -2,6 +2,7 @@
 # requires: results/{project}/data/{dataset}/, .../models/{model}/meta.json, .../runs/{run}/{meta,base}.json
 # provides: .../candidates.tsv, .../models/best.json, .../runs/{run}/{scores.jsonl,metrics.tsv,report.txt,page.html}
 
+from kalam.configuration.cross_validation import folds
 from kalam.configuration.project import compared_models, exports_best, floor_parts
 
 CAUSAL_RUNS = within("runs", lambda project: runs_of(project, "causal"))
@@ -32,8 +33,9 @@ def causal_systems(wildcards):
         ("floor_base", "floor_base", f"{here}/floor_base.test.jsonl"),
         ("floor", "floor", f"{here}/floor.test.jsonl"),
     ]
+    folder = rows_folder(project, run)
     systems += [
-        ("candidate", name, f"{models}/{name}/scores/{run['dataset']}.test.jsonl")
+        ("candidate", name, f"{models}/{name}/scores/{folder}.test.jsonl")
         for name in compared_models(project)
     ]
     if run["base"] in project["runs"]:
@@ -85,7 +87,11 @@ rule score_model:
         "logs/{project}/score_model/{model}.{dataset}.benchmark.jsonl"
     wildcard_constraints:
         model=within("models", compared_models),
-        dataset=one_of(d for p in config["projects"].values() for d in p["datasets"]),
+        dataset=one_of(
+            folder
+            for project in config["projects"].values()
+            for folder in [*project["datasets"], *folds(project)]
+        ),
     conda:
         "../envs/train.yaml"
     resources:
@@ -203,6 +209,7 @@ rule continuations:
             "seed": config["seed"],
         },
         language=setting("language"),
+        row=language("direction"),
         parts=setting("runs/{run}/parts"),
         quantisation=setting("runs/{run}/quantisation"),
         code=code("page_run.py", "kalam.evaluation.continuations"),

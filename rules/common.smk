@@ -1,10 +1,13 @@
 # What all rule files share: the checked configuration, digests of code, constraints of wildcards, the rows of a dataset.
-# requires: config, config/schema.yaml, config/tasks.yaml
-# provides: config (complete), code(), within(), one_of(), rows(), setting(), run_weights(), model_weights()
+# requires: config, config/schema.yaml, config/tasks.yaml, config/languages.yaml
+# provides: config (complete), code(), within(), one_of(), rows(), in_shards(), shards_of(), setting(), language(),
+#           run_weights(), model_weights()
 
 import logging
+import re
 from pathlib import Path
 
+from kalam.configuration.cross_validation import rows_folder
 from kalam.configuration.project import candidates, exported_runs, runs_of
 from kalam.configuration.resolve import load_schema, resolve
 from kalam.configuration.tasks import tasks
@@ -13,11 +16,13 @@ from kalam.files.code import digest_code
 from kalam.files.errors import InputError
 from kalam.machine.devices import require_devices
 from kalam.models.objections import require_trainable
+from kalam.text.languages import language_row
 
 ROOT = Path(workflow.basedir)
 # Each job reads the configuration again, and would say again what it takes of it.
 in_a_job = workflow.remote_exec or workflow.subprocess_exec
-logging.getLogger("kalam.configuration").disabled = in_a_job
+if in_a_job:
+    logging.getLogger("kalam.configuration").setLevel(logging.ERROR)
 
 
 def gpus_asked_for():
@@ -31,7 +36,8 @@ def gpus_asked_for():
 
 
 try:
-    config = resolve(config, load_schema(ROOT / "config/schema.yaml"))
+    schema = load_schema(ROOT / "config/schema.yaml")
+    config = resolve(config, schema)
     require_exportable(config["projects"])
     if not in_a_job:
         require_trainable(config["projects"])
@@ -39,10 +45,12 @@ try:
 except InputError as error:
     raise SystemExit(str(error))
 
+NAME = schema["$defs"]["name"]["pattern"].strip("^$")
+
 
 def one_of(names):
     """A wildcard constraint: one of these names; nothing matches where there is none."""
-    return "|".join(sorted(set(names))) or "(?!)"
+    return "|".join(map(re.escape, sorted(set(names)))) or "(?!)"
 
 
 def within(folder, names):
@@ -62,6 +70,8 @@ wildcard_constraints:
     model=within("models", lambda project: project["models"]),
     run=within("runs", lambda project: project["runs"]),
     split="train|validation|test",
+    shard=r"\d+",
+    shards=r"\d+",
 
 
 def having(some):
@@ -120,18 +130,68 @@ def model_weights(wildcards):
 
 
 def rows(part, split):
-    """An input function: a split of the dataset that a model or a run names."""
+    """An input function: a split of the dataset that a model or a run names, or of a run's fold of it."""
 
     def file(wildcards):
-        dataset = section(part, wildcards)["dataset"]
-        return f"results/{wildcards.project}/data/{dataset}/{split}.jsonl"
+        project = config["projects"][wildcards.project]
+        folder = rows_folder(project, section(part, wildcards))
+        return f"results/{wildcards.project}/data/{folder}/{split}.jsonl"
 
     return file
 
 
+def shard_count(project, part, section):
+    """Into how many shards the rows of a dataset are cut, or of the dataset that a model or a run names."""
+    if part != "datasets":
+        section = project["datasets"].get(section.get("dataset"), {"shards": 1})
+    return section["shards"]
+
+
+def in_shards(part, whether=True):
+    """A wildcard constraint: the datasets, models or runs of which the rows are cut into shards, or are not."""
+
+    def names(project):
+        return [
+            name
+            for name, one in project[part].items()
+            if (shard_count(project, part, one) > 1) == whether
+        ]
+
+    return within({"datasets": "data"}.get(part, part), names)
+
+
+def shards_of(part, pattern):
+    """An input function: `pattern` for every shard of the rows of a dataset, a model or a run."""
+
+    def files(wildcards):
+        project = config["projects"][wildcards.project]
+        count = shard_count(project, part, section(part, wildcards))
+        return expand(pattern, **wildcards, shard=range(1, count + 1), shards=count)
+
+    return files
+
+
 def setting(path):
     """A parameter: a setting below the project's section; wildcards stand in braces."""
-    return lookup(within=config, dpath=f"projects/{{project}}/{path}")
+
+    def value(wildcards):
+        names = dict(wildcards.items())
+        found = config["projects"][wildcards.project]
+        for key in path.split("/"):
+            found = found[key.format(**names)]
+        return found
+
+    return value
+
+
+def language(*columns):
+    """An input function: columns of the row of the project's language, by name, for a rule that depends on them."""
+
+    def named(wildcards):
+        row = language_row(config["projects"][wildcards.project]["language"])
+        return {column: getattr(row, column) for column in columns}
+
+    return named
 
 
 def window_settings(wildcards):

@@ -108,6 +108,7 @@ rule fillings:
             "context": section("runs", wildcards)["training"]["context"],
         },
         language=setting("language"),
+        row=language("direction"),
         parts=setting("runs/{run}/parts"),
         quantisation=setting("runs/{run}/quantisation"),
         code=code("page_run.py", "kalam.evaluation.fillings"),

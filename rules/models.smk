@@ -4,6 +4,8 @@
 
 from kalam.models.download import local_files
 
+MODEL_SHARD = "results/{project}/models/{model}/tokens/{shard}-of-{shards}"
+
 
 def of_kind(*kinds):
     """A wildcard constraint: the models that come about in one of these ways."""
@@ -11,6 +13,19 @@ def of_kind(*kinds):
         "models",
         lambda project: [
             name for name, m in project["models"].items() if m["kind"] in kinds
+        ],
+    )
+
+
+def scratch_in_shards(whether=True):
+    """A wildcard constraint: the models made here of which the rows are cut into shards, or are not."""
+    return within(
+        "models",
+        lambda project: [
+            name
+            for name, m in project["models"].items()
+            if m["kind"] == "scratch"
+            and (shard_count(project, "models", m) > 1) == whether
         ],
     )
 
@@ -62,7 +77,7 @@ rule tokenise_model:
     log:
         "logs/{project}/tokenise_model/{model}.log",
     wildcard_constraints:
-        model=of_kind("scratch"),
+        model=scratch_in_shards(False),
     conda:
         "../envs/train.yaml"
     params:
@@ -74,6 +89,75 @@ rule tokenise_model:
         "{wildcards.project}: training the tokenizer of {wildcards.model}"
     script:
         "../scripts/tokenise_model.py"
+
+
+rule learn_tokenizer:
+    """Train the tokenizer of a model made here, of which the rows are cut into shards."""
+    input:
+        train=rows("models", "train"),
+    output:
+        tokenizer="results/{project}/models/{model}/tokenizer/tokenizer.json",
+    log:
+        "logs/{project}/learn_tokenizer/{model}.log",
+    wildcard_constraints:
+        model=scratch_in_shards(),
+    conda:
+        "../envs/train.yaml"
+    params:
+        tokenizer=setting("models/{model}/tokenizer"),
+        code=code("learn_tokenizer.py"),
+    message:
+        "{wildcards.project}: training the tokenizer of {wildcards.model}"
+    script:
+        "../scripts/learn_tokenizer.py"
+
+
+rule tokenise_model_shard:
+    """Write a shard of the rows of a model made here as tokens."""
+    input:
+        tokenizer="results/{project}/models/{model}/tokenizer/tokenizer.json",
+        train=rows("models", "train"),
+        validation=rows("models", "validation"),
+    output:
+        train=temp(f"{MODEL_SHARD}.train.safetensors"),
+        validation=temp(f"{MODEL_SHARD}.validation.safetensors"),
+    log:
+        "logs/{project}/tokenise_model/{model}.{shard}-of-{shards}.log",
+    wildcard_constraints:
+        model=scratch_in_shards(),
+    conda:
+        "../envs/train.yaml"
+    params:
+        task=setting("models/{model}/task"),
+        parts=setting("models/{model}/parts"),
+        code=code_of_task("tokenise_model_shard.py", "models"),
+    message:
+        "{wildcards.project}: tokenising shard {wildcards.shard} of {wildcards.shards} of the rows of {wildcards.model}"
+    script:
+        "../scripts/tokenise_model_shard.py"
+
+
+rule gather_model:
+    """Put the tokens of a model's shards together: the files that `tokenise_model` would have made of the whole."""
+    input:
+        train=shards_of("models", f"{MODEL_SHARD}.train.safetensors"),
+        validation=shards_of("models", f"{MODEL_SHARD}.validation.safetensors"),
+    output:
+        train="results/{project}/models/{model}/tokens/train.safetensors",
+        validation="results/{project}/models/{model}/tokens/validation.safetensors",
+    log:
+        "logs/{project}/gather_model/{model}.log",
+    wildcard_constraints:
+        model=scratch_in_shards(),
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        code=code("gather_tokens.py"),
+    message:
+        "{wildcards.project}: putting the tokens of {wildcards.model} together"
+    script:
+        "../scripts/gather_tokens.py"
 
 
 rule pretrain:

@@ -1,31 +1,31 @@
-# Datasets of documents: collected, cleaned, merged, split.
+# Datasets of text, documents and conversations: collected, cleaned, merged, split.
 # requires: the sources of the configuration
 # provides: results/{project}/data/{dataset}/{train,validation,test}.jsonl, .../statistics.tsv
 
 from kalam.configuration.datasets import parts
+from kalam.corpus.clean import COLUMNS
 from kalam.data.inputs import source_inputs
+
+CLEAN_SHARD = "results/{project}/data/{dataset}/clean/{source}/{shard}-of-{shards}"
 
 
 wildcard_constraints:
-    source="|".join(
-        f"(?<=/{project}/data/{dataset}/{folder}/)(?:{one_of(settings['sources'])})"
-        for project, section in config["projects"].items()
-        for dataset, settings in section["datasets"].items()
-        for folder in ("sources", "clean")
-    ),
+    # No more than the form of a name: every file's pattern repeats it, and sources are thousands.
+    source=NAME,
 
 
 def source_files(wildcards):
     """The local files that a source is read from."""
     project, dataset, source = wildcards.project, wildcards.dataset, wildcards.source
-    settings = config["projects"][project]["datasets"][dataset]["sources"][source]
+    sources = config["projects"][project]["datasets"][dataset]["sources"]
+    path = f"config: projects.{project}.datasets.{dataset}.sources"
+    # Of any other exception Snakemake makes "nothing produces this", and goes on with an old result.
+    if source not in sources:
+        raise SystemExit(f"{path}: missing key {source}, of which a file is wanted")
     try:
-        return source_inputs(settings, ".")
+        return source_inputs(sources[source], ".")
     except InputError as error:
-        # Of any other exception Snakemake makes "nothing produces this", and goes on with an old result.
-        raise SystemExit(
-            f"config: projects.{project}.datasets.{dataset}.sources.{source}.{error}"
-        )
+        raise SystemExit(f"{path}.{source}.{error}")
 
 
 def source_names(wildcards):
@@ -46,7 +46,7 @@ def clean_sources(wildcards):
 
 # Needs the network for sites and hubs, so it stays where the workflow was started.
 rule collect:
-    """Read a source: crawl a site, read files or a hub's dataset, each row a document."""
+    """Read a source: crawl a site, read files or a hub's dataset, each row a document or a conversation."""
     input:
         source_files,
     output:
@@ -62,6 +62,7 @@ rule collect:
         "../envs/corpus.yaml"
     params:
         source=setting("datasets/{dataset}/sources/{source}"),
+        rows=setting("datasets/{dataset}/rows"),
         language=setting("language"),
         store="checkpoints/{project}/.crawls/{dataset}/{source}",
         seed=config["seed"],
@@ -84,16 +85,59 @@ rule clean:
         "logs/{project}/clean/{dataset}.{source}.log",
     benchmark:
         "logs/{project}/clean/{dataset}.{source}.benchmark.jsonl"
+    wildcard_constraints:
+        dataset=in_shards("datasets", False),
     conda:
         "../envs/corpus.yaml"
     params:
         cleaning=setting("datasets/{dataset}/cleaning"),
         language=setting("language"),
+        row=language(*COLUMNS),
         code=code("clean.py"),
     message:
         "{wildcards.project}: cleaning {wildcards.source}"
     script:
         "../scripts/clean.py"
+
+
+use rule clean as clean_shard with:
+    output:
+        documents=temp(f"{CLEAN_SHARD}.jsonl"),
+        dropped=temp(f"{CLEAN_SHARD}.dropped.jsonl"),
+        counts=temp(f"{CLEAN_SHARD}.counts.json"),
+    log:
+        "logs/{project}/clean/{dataset}.{source}.{shard}-of-{shards}.log",
+    benchmark:
+        "logs/{project}/clean/{dataset}.{source}.{shard}-of-{shards}.benchmark.jsonl"
+    wildcard_constraints:
+        dataset=in_shards("datasets"),
+    message:
+        "{wildcards.project}: cleaning shard {wildcards.shard} of {wildcards.shards} of {wildcards.source}"
+
+
+rule gather:
+    """Put the shards of a source together: the files that `clean` would have made of the whole."""
+    input:
+        documents=shards_of("datasets", f"{CLEAN_SHARD}.jsonl"),
+        dropped=shards_of("datasets", f"{CLEAN_SHARD}.dropped.jsonl"),
+        counts=shards_of("datasets", f"{CLEAN_SHARD}.counts.json"),
+    output:
+        documents="results/{project}/data/{dataset}/clean/{source}.jsonl",
+        dropped="results/{project}/data/{dataset}/clean/{source}.dropped.jsonl",
+        counts="results/{project}/data/{dataset}/clean/{source}.counts.json",
+    log:
+        "logs/{project}/gather/{dataset}.{source}.log",
+    wildcard_constraints:
+        dataset=in_shards("datasets"),
+    localrule: True
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        code=code("gather.py"),
+    message:
+        "{wildcards.project}: putting the shards of {wildcards.source} together"
+    script:
+        "../scripts/gather.py"
 
 
 rule merge:
@@ -115,6 +159,7 @@ rule merge:
         threshold=setting("datasets/{dataset}/cleaning/duplicate_threshold"),
         max_records=setting("datasets/{dataset}/max_records"),
         sampling=setting("datasets/{dataset}/sampling"),
+        row=language("optional_marks"),
         seed=config["seed"],
         code=code("merge.py"),
     message:

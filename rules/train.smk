@@ -6,6 +6,8 @@
 from kalam.configuration.project import leads_to_export
 from kalam.configuration.tasks import BEST
 
+RUN_SHARD = "results/{project}/runs/{run}/tokens/{shard}-of-{shards}"
+
 
 def with_tuning(tuning):
     """A wildcard constraint: the runs that train an adapter (lora), or every weight (full)."""
@@ -81,6 +83,8 @@ rule tokenise_run:
         validation="results/{project}/runs/{run}/tokens/validation.safetensors",
     log:
         "logs/{project}/tokenise_run/{run}.log",
+    wildcard_constraints:
+        run=in_shards("runs", False),
     conda:
         "../envs/train.yaml"
     params:
@@ -91,6 +95,41 @@ rule tokenise_run:
         "{wildcards.project}: tokenising the rows of {wildcards.run}"
     script:
         "../scripts/tokenise_run.py"
+
+
+use rule tokenise_run as tokenise_run_shard with:
+    output:
+        train=temp(f"{RUN_SHARD}.train.safetensors"),
+        validation=temp(f"{RUN_SHARD}.validation.safetensors"),
+    log:
+        "logs/{project}/tokenise_run/{run}.{shard}-of-{shards}.log",
+    wildcard_constraints:
+        run=in_shards("runs"),
+    message:
+        "{wildcards.project}: tokenising shard {wildcards.shard} of {wildcards.shards} of the rows of {wildcards.run}"
+
+
+rule gather_run:
+    """Put the tokens of a run's shards together: the files that `tokenise_run` would have made of the whole."""
+    input:
+        train=shards_of("runs", f"{RUN_SHARD}.train.safetensors"),
+        validation=shards_of("runs", f"{RUN_SHARD}.validation.safetensors"),
+    output:
+        train="results/{project}/runs/{run}/tokens/train.safetensors",
+        validation="results/{project}/runs/{run}/tokens/validation.safetensors",
+    log:
+        "logs/{project}/gather_run/{run}.log",
+    wildcard_constraints:
+        run=in_shards("runs"),
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        code=code("gather_tokens.py"),
+    message:
+        "{wildcards.project}: putting the tokens of {wildcards.run} together"
+    script:
+        "../scripts/gather_tokens.py"
 
 
 rule train_run:

@@ -1,12 +1,14 @@
 from typing import TYPE_CHECKING
 
 from kalam.corpus.clean import clean_file
+from kalam.files.jsonl import WHOLE
 from kalam.files.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 log_to(snakemake.log[0])
+names = snakemake.wildcards
 clean_file(
     snakemake.input[0],
     snakemake.output.documents,
@@ -14,4 +16,5 @@ clean_file(
     snakemake.output.counts,
     snakemake.params.language,
     snakemake.params.cleaning,
+    (int(names.shard), int(names.shards)) if names.get("shard") else WHOLE,
 )

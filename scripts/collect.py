@@ -10,6 +10,7 @@ log_to(snakemake.log[0])
 write_collected(
     snakemake.params.source,
     snakemake.wildcards.source,
+    snakemake.params.rows,
     snakemake.params.language,
     snakemake.params.seed,
     ".",

@@ -17,4 +17,5 @@ merge_files(
     snakemake.params.seed,
     snakemake.params.max_records,
     snakemake.params.sampling,
+    **snakemake.params.row,
 )

@@ -10,7 +10,8 @@ log_to(snakemake.log[0])
 write_project(
     snakemake.params.runs,
     snakemake.input.reports,
-    snakemake.input.metrics,
+    [*snakemake.input.metrics, *snakemake.input.differences],
+    snakemake.input.tables,
     snakemake.params.project,
     snakemake.params.seed,
     snakemake.output,

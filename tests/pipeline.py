@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forking import FORKS, Fork, start_python
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ("Snakefile", "rules", "scripts", "kalam", "config", "profiles", "envs")
@@ -50,7 +51,13 @@ SMALL = {
                     **OWN,
                 },
                 "everyday": {"kind": "files", "register": "prose", "paths": ["resources/bangla/everyday.jsonl"], **OWN},
-                "poems": {"kind": "files", "register": "verse", "paths": ["resources/bangla/poems/*.txt"], **OWN},
+                "poems": {
+                    "kind": "files",
+                    "register": "verse",
+                    "paths": ["resources/bangla/poems/*.txt"],
+                    "title": "first_line",
+                    **OWN,
+                },
             },
             "splits": {"validation": 0.12, "test": 0.25},
         }
@@ -121,7 +128,7 @@ class Project:
         folder.mkdir(parents=True)
         for name in WORKFLOW:
             _copy(ROOT / name, folder / name)
-        _select_texts(ROOT / "resources/bangla", folder / "resources/bangla")
+        select_texts(ROOT / "resources/bangla", folder / "resources/bangla")
         project = cls(folder)
         project.configure(SMALL)
         return project
@@ -153,17 +160,29 @@ class Project:
 
     def start(self, *arguments: str | Path, log: str = "snakemake.out", **environment: str) -> subprocess.Popen:
         """Start Snakemake as the leader of a process group of its own; what it says goes to `log`."""
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"} | environment
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
         with open(self / log, "w", encoding="utf-8") as output:
             return subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=self.folder,
+                env=_environment(**environment),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
+    def fork(self, *arguments: str | Path, log: str, **environment: str) -> Fork | subprocess.Popen:
+        """The same without the time to load it, for its jobs too, see forking.py."""
+        arguments = ["--cores", "2", *map(str, arguments)]
+        environment = _environment(PYTHONPATH=str(FORKS), **environment)
+        with open(self / log, "w", encoding="utf-8") as output:
+            return start_python(arguments, self.folder, environment, output, "snakemake", session=True)
+
     def snakemake(self, *arguments: str | Path, timeout: float = 10 * MINUTES, **environment: str) -> Outcome:
-        """Run Snakemake to its end."""
+        """Run Snakemake to its end: in a fork, but for one whose Python is told to load something."""
         log = f"snakemake.{os.getpid()}.out"  # workers may ask in one folder at once
-        process = self.start(*arguments, log=log, **environment)
+        start = self.start if "PYTHONPATH" in environment else self.fork
+        process = start(*arguments, log=log, **environment)
         try:
             status = process.wait(timeout)
         finally:
@@ -198,7 +217,13 @@ class Project:
         return {str(file.relative_to(self.folder)): sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def end(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
+def _environment(**more: str) -> dict[str, str]:
+    """This process's, but for what Python would load; and what it compiles is kept."""
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    return {k: v for k, v in os.environ.items() if k not in left_out} | {"HF_HUB_OFFLINE": "1"} | more
+
+
+def end(process: subprocess.Popen | Fork, number: int = signal.SIGKILL) -> None:
     """Send a signal to a whole process group, and wait for its leader."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
@@ -209,10 +234,10 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_file():
         shutil.copy2(source, target)
     elif source.is_dir():
-        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source, target, symlinks=True)
 
 
-def _select_texts(source: Path, target: Path) -> None:
+def select_texts(source: Path, target: Path) -> None:
     """Some 25 poems and as many pages and letters, of whatever is there; two letters each are a group."""
     sections = sorted(index.parent.name for index in (source / "site").glob("*/index.html"))[:3]
     pages = [page for page in (source / "site").rglob("*") if page.is_file()]

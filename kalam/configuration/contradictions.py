@@ -1,11 +1,15 @@
-"""What a schema cannot say: names that do not exist, parts that nothing uses, sums that do not fit."""
+"""What a schema cannot say: names that do not exist, origins that are two or none, sums that do not fit."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
-from kalam.configuration.datasets import MADE_OF_ROWS, PART
+from kalam.configuration import cross_validation
+from kalam.configuration.datasets import FIELDS, MADE_OF_ROWS, PART, SOURCES
 from kalam.configuration.project import LOWEST, bases_of, candidates, runs_before
 from kalam.configuration.tasks import BEST, tasks
+
+logger = logging.getLogger(__name__)
 
 BYTES = 260  # the least vocabulary of a byte-level tokenizer
 
@@ -15,11 +19,13 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     settled."""
     yield from _sources(project)
     yield from _bases(project)
+    yield from cross_validation.objections(project)
     yield from _numbers(project)
 
 
 def _sources(project: dict[str, Any]) -> Iterator[str]:
-    """Sources that nothing uses, and those that name two origins or none."""
+    """Sources that name two origins or none, or that cannot hold such rows; of a register that nothing is made of, only
+    a word, as it is measured."""
     using = [*(model for model in project["models"].values() if model["kind"] in MADE_OF_ROWS)]
     using += [*project["runs"].values(), *[project["candidates"]] * bool(candidates(project))]
     for name, dataset in project["datasets"].items():
@@ -27,12 +33,20 @@ def _sources(project: dict[str, Any]) -> Iterator[str]:
         used = {part for section in using if section.get("dataset") == name for part in section["parts"]}
         for source, settings in dataset["sources"].items():
             if project["runs"] and settings[column] not in used:
-                yield (
-                    f"datasets.{name}.sources.{source}.{column}: found {settings[column]}, which no model, run or "
-                    f"candidate uses; used are {', '.join(sorted(used)) or 'none'}"
-                )
+                path = f"datasets.{name}.sources.{source}.{column}"
+                logger.warning("config: %s: found %s; models are tested on it, none is trained", path, settings[column])
+            if settings["kind"] not in (kinds := SOURCES[dataset["rows"]]):
+                found, allowed = settings["kind"], f"for {dataset['rows']} are {', '.join(kinds)}"
+                yield f"datasets.{name}.sources.{source}.kind: found {found}; allowed {allowed}"
+            others = {field for rows, fields in FIELDS.items() if rows != dataset["rows"] for field in fields}
+            if wrong := sorted(others & settings.get("fields", {}).keys()):
+                allowed = f"for {dataset['rows']} are {', '.join(FIELDS[dataset['rows']])} and those of all rows"
+                yield f"datasets.{name}.sources.{source}.fields: found {wrong[0]}; allowed {allowed}"
             if settings["kind"] == "splits" and (settings["folder"] is None) == (settings["dataset"] is None):
                 yield f"datasets.{name}.sources.{source}: found folder and dataset, or neither; allowed is one of them"
+            if settings.get("document") == "line" and settings["title"] != "none":
+                found = settings["title"]
+                yield f"datasets.{name}.sources.{source}.title: found {found}; allowed is none where document is line"
             if settings["kind"] == "splits" and settings["dataset"] and not settings["revision"]:
                 yield f"datasets.{name}.sources.{source}: missing key revision"
 
@@ -58,6 +72,9 @@ def _bases(project: dict[str, Any]) -> Iterator[str]:
         yield f"candidates.choice: found {choice}; allowed are {', '.join(choices)}"
     for name, run in project["runs"].items():
         before, bases = runs_before(project["runs"], name), bases_of(project, name)
+        if several := [other for other in bases if other.startswith(f"{run['base']}.")]:
+            yield f"runs.{name}.base: found {run['base']}, which is several runs; allowed is one: {', '.join(several)}"
+            continue
         if run["base"] not in bases:
             allowed = ", ".join(bases) or "none"
             yield f"runs.{name}.base: found {run['base']}; allowed where the task is {run['task']} are {allowed}"
@@ -105,6 +122,8 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
             if training and (training["steps"] is None) == (training["epochs"] is None):
                 found = f"steps {training['steps']} and epochs {training['epochs']}"
                 yield f"{kind}.{name}.training: found {found}; allowed is one of them"
+            if training:
+                yield from _warmup(f"{kind}.{name}.training", training)
             tokenizer = section.get("tokenizer")
             if tokenizer and tokenizer["kind"] != (wanted := tasks()[section["task"]].tokenizer):
                 yield (
@@ -129,3 +148,11 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"datasets.{name}.splits: validation and test take {sum(shares):g} of each part; allowed is less than 1"
             )
+
+
+def _warmup(path: str, training: dict[str, Any]) -> Iterator[str]:
+    warmup, steps = training["warmup"], training["steps"]
+    if warmup >= 1 and warmup != int(warmup):
+        yield f"{path}.warmup: found {warmup:g}; allowed is a share below 1 or a whole number of steps"
+    elif steps and warmup > steps:
+        yield f"{path}.warmup: found {warmup:g}; allowed are up to {steps}, the steps, or a share of them below 1"

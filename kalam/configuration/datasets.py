@@ -9,7 +9,11 @@ from kalam.configuration.tasks import BEST, tasks
 logger = logging.getLogger(__name__)
 
 # By the kind of rows, the column that tells the parts of a dataset apart; its sources have a setting of that name.
-PART = {"documents": "register"}
+PART = {"documents": "register", "conversations": "register"}
+# By the kind of rows, the kinds of sources that can hold them.
+SOURCES = {"documents": ("site", "files", "hub", "splits"), "conversations": ("files", "hub", "splits")}
+# By the kind of rows, the fields that only these have.
+FIELDS = {"documents": ("text",), "conversations": ("messages", "system", "prompt", "answer")}
 MADE_OF_ROWS = ("scratch", "extended")  # the kinds of models that are made of a dataset's rows
 DATA_DIR = "data_dir"  # the one source of a dataset that is a folder of ready-made splits
 
@@ -44,7 +48,11 @@ def _settle_candidates(project: dict[str, Any], before: dict[str, list[str]]) ->
     rows = next((row.rows for row in comparable if row.candidates), None)
     if rows is None:
         return
-    compared = [run for run in project["runs"].values() if BEST in tasks()[run["task"]].begins_with]
+    compared = [
+        run
+        for run in project["runs"].values()
+        if BEST in (task := tasks()[run["task"]]).begins_with and task.rows == rows
+    ]
     if compared and "dataset" in compared[0]:
         candidates.setdefault("dataset", compared[0]["dataset"])
         if candidates["dataset"] == compared[0]["dataset"]:
@@ -104,7 +112,8 @@ def _ready_made(dataset: dict[str, Any]) -> dict[str, Any]:
     column = PART[dataset["rows"]]
     settings = {"kind": "splits", column: DATA_DIR, "folder": dataset[DATA_DIR], "group_by": "field", "fields": {}}
     unset = dict.fromkeys(("author", "dataset", "licence", "max_records", "retrieved", "revision", "subset"))
-    return dict(sorted({**settings, **unset, "sampling": "first", "extraction": "article"}.items()))
+    rest = {"sampling": "first", "extraction": "article", "document": "file", "title": "none"}
+    return dict(sorted({**settings, **unset, **rest}.items()))
 
 
 def _settle_one(

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from kalam.configuration.resolve import dereference, load_schema
+from kalam.configuration.resolve import load_schema
+from kalam.configuration.schema import dereference
 
 
 def page(schema: dict[str, Any]) -> str:
@@ -39,6 +40,8 @@ def _rows(section: dict[str, Any], schema: dict[str, Any], prefix: str = "", whe
 
 
 def _value(entry: dict[str, Any], whole: dict[str, Any]) -> str:
+    if "table" in whole:
+        return f"a row of `{whole['table']}`"
     if "enum" in whole:
         return ", ".join(f"`{value}`" for value in whole["enum"])
     if "$ref" in entry and "properties" in whole:

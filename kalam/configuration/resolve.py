@@ -13,8 +13,11 @@ from jsonschema.validators import extend
 
 from kalam.configuration.contradictions import contradictions
 from kalam.configuration.datasets import settle
+from kalam.configuration.schema import dereference, with_lists
 from kalam.configuration.tasks import TaskRow, tasks
+from kalam.configuration.variants import expand
 from kalam.files.errors import InputError
+from kalam.text.languages import TABLE, read_table
 
 
 def _is_number(value: Any) -> bool:
@@ -32,9 +35,13 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
-    """The schema, a YAML file, with what the table of tasks adds: their names, and each one's settings."""
+    """The schema, a YAML file, with what the tables add: names of languages and tasks, and each task's settings.
+
+    Raises InputError for a row that is none.
+    """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     schema = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=loader)
+    schema["$defs"]["project"]["properties"]["language"]["enum"] = _languages(schema)
     rows = tasks()
     model, run = (schema["$defs"][name] for name in ("model", "run"))
     made = [row for row in rows.values() if row.tokenizer]
@@ -51,6 +58,15 @@ def load_schema(path: str | Path) -> dict[str, Any]:
     return schema
 
 
+def _languages(schema: dict[str, Any]) -> list[str]:
+    """The codes in the table of languages, whose rows the schema describes."""
+    table = read_table()
+    rows = Validator({"$defs": schema["$defs"], "$ref": "#/$defs/languages"})
+    if error := min(rows.iter_errors(table), key=lambda error: len(error.absolute_path), default=None):
+        raise InputError(f"{TABLE}: {_explain(error)}")
+    return list(table)
+
+
 def _branch(row: TaskRow, when: dict[str, Any]) -> dict[str, Any]:
     """The settings of a task, in a section that bears its name, as a branch of a section of the schema."""
     section = {
@@ -64,17 +80,22 @@ def _branch(row: TaskRow, when: dict[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, complete: defaults filled in, the command line's flat keys applied.
+    """The configuration, complete: defaults filled in, the command line's flat keys applied, a section for each run.
 
     Raises InputError, in one line with the key's path, what was found and what is allowed.
     """
     config = copy.deepcopy(config)
     _fill(config, schema, schema)
-    found = list(Validator(schema).iter_errors(config))
+    found = list(Validator(with_lists(schema)).iter_errors(config))
     if errors := [error for error in found if not _follows(error, found)]:
         error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
     _apply_flat_keys(config, schema)
+    for name, project in config["projects"].items():
+        try:
+            expand(project, schema)
+        except InputError as error:
+            raise InputError(f"config: projects.{name}.{error}") from None
     for check in (settle, contradictions):
         for name, project in config["projects"].items():
             for message in check(project):
@@ -111,13 +132,6 @@ def _take_strategy(name: str, projects: list[dict[str, Any]]) -> None:
         raise InputError(f"config: strategy: found {name}; allowed is none, as no dataset has strategies")
     for dataset in datasets:
         dataset["strategy"] = name
-
-
-def dereference(entry: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """A part of the schema with its `$ref` laid under it."""
-    if "$ref" not in entry:
-        return entry
-    return {**schema["$defs"][entry["$ref"].split("/")[-1]], **entry}
 
 
 def applying(entry: dict[str, Any], value: Any) -> Iterator[dict[str, Any]]:
@@ -200,7 +214,8 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         return f"{path}: missing key {_list(set(allowed) - found.keys())}"
     rule = ALLOWED.get(error.validator)
-    return f"{path}: found {found!r}; allowed is {rule.format(_list(allowed)) if rule else error.message}"
+    new = f"; a new one is a row in {error.schema['table']}" if "table" in error.schema else ""
+    return f"{path}: found {found!r}; allowed is {rule.format(_list(allowed)) if rule else error.message}{new}"
 
 
 def _follows(error: ValidationError, errors: list[ValidationError]) -> bool:

@@ -28,6 +28,8 @@ class TaskRow:
     tokenizer: str | None = None
     candidates: bool = False
     exports: bool = False
+    measure: str | None = None
+    alike: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,7 +55,8 @@ def tasks(path: Path = TABLE) -> dict[str, TaskRow]:
         if taken := sorted({"name", "head"} & {*(row.get("settings") or {})}):
             raise InputError(f"{path}: {name}.settings: found {_list(taken)}; allowed is any other name")
         try:
-            found[name] = TaskRow(**{"name": name, **row, "begins_with": tuple(row["begins_with"])})
+            lists = {column: tuple(row[column]) for column in ("begins_with", "alike") if column in row}
+            found[name] = TaskRow(**{"name": name, **row, **lists})
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: {name}: {error}; wanted are {_list(columns)}") from None
     return found

@@ -8,16 +8,19 @@ from typing import Any
 
 import regex
 
+from kalam.corpus.conversations import spoken
 from kalam.data.filtering import Document, Reason, write_filtered
 from kalam.files.digests import digest_text
-from kalam.files.jsonl import read_jsonl
+from kalam.files.jsonl import WHOLE, Shard, read_jsonl
+from kalam.text.languages import language_row, script_fraction
 from kalam.text.normalisation import normalise
-from kalam.text.scripts import script, script_fraction
 
 logger = logging.getLogger(__name__)
 
 Verdict = tuple[bool, Reason | None]
 KEEP: Verdict = True, None
+# The columns of a language's row that decide what a document becomes.
+COLUMNS = ("direction", "ranges", "digits", "sentence_ends", "punctuation", "joiners", "normalise")
 USUAL_PUNCTUATION = ".,;:!?…'\"‘’“”‹›«»()[]-‐–—/&%"
 
 
@@ -28,12 +31,14 @@ def clean_file(
     counts: str | Path,
     language: str,
     settings: dict[str, Any],
+    shard: Shard = WHOLE,
 ) -> dict[str, Any]:
-    """Clean one source row by row into what is kept, what is dropped with its reason, and the counts.
+    """Clean one source, or a shard of it, row by row: what is kept, what is dropped with its reason, and the counts.
 
     Returns the counts {read, kept, dropped: {reason: n}}.
     """
-    figures = write_filtered((clean(row, language, settings) for row in read_jsonl(input)), kept, dropped, counts)
+    judged = (clean(row, language, settings) for row in read_jsonl(input, shard))
+    figures = write_filtered(judged, kept, dropped, counts)
     logger.info("cleaned %s: kept %s of %s, dropped %s", input, figures["kept"], figures["read"], figures["dropped"])
     return figures
 
@@ -42,17 +47,19 @@ def clean(document: Document, language: str, settings: dict[str, Any]) -> tuple[
     """The cleaned document with None if it stays, else with the reason {reason, found, allowed}.
 
     `text` is normalised, `id` its digest, `script_fraction` measured; a document without a group
-    is its own. `settings` is the section `cleaning` of the config. The reasons are no_text,
+    is its own. Of a conversation each message is normalised, and they are its text. `settings` is the
+    section `cleaning` of the config. The reasons are no_text,
     too_short, too_long, other_script, repeated_lines and symbols; the first that holds is given.
     """
     if not isinstance(document.get("text"), str):
         return document, _reason("no_text", type(document.get("text")).__name__, "str")
-    text = normalise(document["text"], language)
+    normalised = _normalised(document, language)
+    text = normalised["text"]
     identity = digest_text(text)
     cleaned = {
         **document,
+        **normalised,
         "id": identity,
-        "text": text,
         "script_fraction": round(script_fraction(text, language), 4),
         "group": document.get("group") or identity,
     }
@@ -61,6 +68,13 @@ def clean(document: Document, language: str, settings: dict[str, Any]) -> tuple[
         if not keep:
             return cleaned, reason
     return cleaned, None
+
+
+def _normalised(document: Document, language: str) -> Document:
+    if "messages" not in document:
+        return {"text": normalise(document["text"], language)}
+    messages = [{**each, "content": normalise(each["content"], language)} for each in document["messages"]]
+    return {"messages": messages, "text": spoken(messages)}
 
 
 def _reason(key: str, found: Any, allowed: Any) -> Reason:
@@ -101,7 +115,8 @@ def symbols(document: Document, language: str, settings: dict[str, Any]) -> Verd
 
 @cache
 def _unusual(language: str) -> regex.Pattern:
-    usual = regex.escape(USUAL_PUNCTUATION + script(language).punctuation)
+    row = language_row(language)
+    usual = regex.escape(USUAL_PUNCTUATION + row.sentence_ends + row.punctuation)
     return regex.compile(rf"[^\p{{L}}\p{{M}}\p{{N}}\u200c\u200d\s{usual}]+")
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from kalam.corpus.conversations import ConversationSource
 from kalam.corpus.items import Item, Source
 from kalam.corpus.readers import READERS
 from kalam.data.filtering import write_filtered
@@ -13,10 +14,13 @@ from kalam.files.digests import digest_value
 from kalam.files.errors import InputError
 from kalam.web.store import Store
 
+SOURCES = {"documents": Source, "conversations": ConversationSource}  # by the kind of rows
+
 
 def write_collected(
     source: dict[str, Any],
     name: str,
+    rows: str,
     language: str,
     seed: int,
     root: str | Path,
@@ -27,12 +31,12 @@ def write_collected(
 ) -> dict[str, Any]:
     """Collect a source into `documents`, `dropped` and `counts`, all atomic; returns the counts.
 
-    `source` is its section of the configuration, `root` the folder its paths are relative to,
-    `store` the folder in which a crawl keeps its pages.
+    `source` is its section of the configuration, `rows` the kind of its dataset's rows, `root` the folder its
+    paths are relative to, `store` the folder in which a crawl keeps its pages.
 
     Raises InputError as `collect` does, and where there is no document at all.
     """
-    figures = write_filtered(collect(source, name, language, seed, root, store), documents, dropped, counts)
+    figures = write_filtered(collect(source, name, rows, language, seed, root, store), documents, dropped, counts)
     Store(store).finish()
     if not figures["kept"]:
         reasons = ", ".join(f"{reason} ({number})" for reason, number in figures["dropped"].items())
@@ -41,7 +45,7 @@ def write_collected(
 
 
 def collect(
-    source: dict[str, Any], name: str, language: str, seed: int, root: str | Path, store: str | Path
+    source: dict[str, Any], name: str, rows: str, language: str, seed: int, root: str | Path, store: str | Path
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
     """The documents of a source, each with None, and the places without one, each with its reason.
 
@@ -51,7 +55,7 @@ def collect(
     Raises InputError, beginning with the source's name, for what is wrong with the source.
     """
     most = source["max_records"]
-    with closing(READERS[source["kind"]](Source(source, name, language), Path(root), Store(store))) as items:
+    with closing(READERS[source["kind"]](SOURCES[rows](source, name, language), Path(root), Store(store))) as items:
         if most is not None:
             items = _sample(items, most, seed) if source["sampling"] == "random" else _first(items, most)
         try:

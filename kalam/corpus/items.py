@@ -1,12 +1,14 @@
-"""Documents from what a source holds: texts, and rows of JSONL files and datasets."""
+"""Documents from what a source holds: texts, and rows of files and datasets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
+from kalam.data.fields import group_of, is_unicode, label_of, take
 from kalam.files.errors import InputError
 
-COLUMNS = ("text", "title", "author", "licence", "url", "retrieved", "group")
+LABELS = ("title", "author", "licence", "url", "retrieved")
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """A source of the configuration, with what its documents have in common."""
+    """A source of the configuration, with what its documents have in common.
 
+    `checks` are the fields of a row, each with what it may hold; `needed` those that no row can do without.
+    """
+
+    checks: ClassVar = {"text": lambda value: value, **dict.fromkeys(LABELS, label_of), "group": group_of}
+    needed: ClassVar = ("text",)
+    texts: ClassVar = True  # whether a file may be a text, not rows
     settings: Mapping[str, Any]
     name: str
     language: str
@@ -42,34 +50,45 @@ class Source:
             "group": f"{self.name}/{group}",
         }
 
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The column of each field that is taken from rows."""
+        named = {field: self.settings["fields"].get(field, field) for field in self.checks}
+        unused = () if self.settings.get("group_by", "field") == "field" else ("group",)
+        return {field: column for field, column in named.items() if column is not None and field not in unused}
+
+    @cached_property
+    def required(self) -> list[str]:
+        """The columns that must be there: those that are needed, and those that `fields` names."""
+        named = [column for column in self.settings["fields"].values() if column is not None]
+        return list(dict.fromkeys([*(self.columns[field] for field in self.needed), *named]))
+
     def row(self, row: Mapping[str, Any], place: dict[str, Any], file: str) -> Item:
-        """What a row holds, by the column names in `fields`; `file` is the path or dataset it is in."""
-        fields = {field: self.settings["fields"].get(field, field) for field in COLUMNS}
-        own = {field: _as_text(row.get(column)) for field, column in fields.items()}
-        text = row.get(fields["text"])
+        """What a row holds, by the column names in `fields`; `file` is the path or dataset it is in.
+
+        Raises InputError naming file, row, column and type of what can be no group and no word about a text.
+        """
+        own = take(row, self.columns, self.checks, file, place["row"])
+        text = own.pop("text")
         if text is not None and not isinstance(text, str):
             return Item(place, reason=f"text is not a string: {type(text).__name__}")
         if not (text or "").strip():
-            return Item(place, reason=f"no text: column {fields['text']}")
-        if not _is_unicode(text):
+            return Item(place, reason=f"no text: column {self.columns['text']}")
+        if not is_unicode(text):
             return Item(place, reason="text is not Unicode: half a surrogate pair")
-        rules = {"file": file, "document": None, "field": own["group"]}
-        group = rules[self.settings.get("group_by", "field")] or f"{file}#{place['row']}"
-        return Item(place, self.document(text, group, **{k: own[k] for k in COLUMNS if k not in ("text", "group")}))
+        return Item(place, self.document(text, self.group_of_row(own.pop("group", None), place, file), **own))
 
+    def group_of_row(self, named: str | None, place: Mapping[str, Any], file: str) -> str:
+        """The group of a row within the source, by the setting `group_by`; `named` is what its own field says."""
+        rules = {"file": file, "document": None, "field": named}
+        return rules[self.settings.get("group_by", "field")] or f"{file}#{place['row']}"
 
-def check_fields(fields: Mapping[str, str]) -> None:
-    """Raises InputError for a key that is no field of a document."""
-    for field in fields:
-        if field not in COLUMNS:
-            raise InputError(f"fields: {field!r} is no field of a document; allowed are {', '.join(COLUMNS)}")
-
-
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value.strip() or None if isinstance(value, str) and _is_unicode(value) else None
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isprintable() or not any("\ud800" <= character <= "\udfff" for character in text)
+    def check_fields(self) -> None:
+        """Raises InputError for a key of `fields` that is no field, and for a needed one without a column."""
+        fields = self.settings["fields"]
+        for field in fields:
+            if field not in self.checks:
+                raise InputError(f"fields: {field!r} is no field of these rows; allowed are {', '.join(self.checks)}")
+        for field in self.needed:
+            if fields.get(field, field) is None:
+                raise InputError(f"fields: {field}: found null; allowed is the name of a column")

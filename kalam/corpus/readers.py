@@ -8,17 +8,16 @@ from pathlib import Path
 
 from kalam.corpus.extract import NothingToKeep, extract
 from kalam.corpus.hub import items_of, load
-from kalam.corpus.items import Item, Source, check_fields
-from kalam.data.inputs import folder_files, matched_files
+from kalam.corpus.items import Item, Source
+from kalam.data.inputs import PAGES, folder_files, matched_files
 from kalam.data.limits import in_turn
+from kalam.data.reading import read_rows
 from kalam.data.ready_made import files_by_split, origin_of_splits, own_names
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl
+from kalam.files.opening import format_of, open_plain
 from kalam.text.encoding import decode
 from kalam.web.store import Store
-
-HTML = (".html", ".htm", ".xhtml")
 
 
 def read_site(source: Source, root: Path, store: Store) -> Iterator[Item]:
@@ -52,16 +51,12 @@ def read_site(source: Source, root: Path, store: Store) -> Iterator[Item]:
 
 
 def read_files(source: Source, root: Path, store: Store) -> Iterator[Item]:
-    """The documents of text, JSONL and HTML files, by path.
+    """The documents of files with text, rows or pages, by path.
 
-    Raises InputError for a file of another kind, and for a line that is no JSON object.
+    Raises InputError as `matched_files`, `read_rows` and `Source.row` do.
     """
-    check_fields(source.settings["fields"])
-    paths = matched_files(source.settings["paths"], root)
-    for path in paths:
-        if Path(path).suffix not in (".txt", ".jsonl", *HTML):
-            raise InputError(f"paths: {path}: only .txt, .jsonl, {', '.join(HTML)} files are read")
-    for path in paths:
+    source.check_fields()
+    for path in matched_files(source.settings["paths"], root):
         yield from _from_file(source, path, root)
 
 
@@ -70,7 +65,7 @@ def read_hub(source: Source, root: Path, store: Store) -> Iterator[Item]:
 
     Raises InputError where the dataset cannot be read.
     """
-    check_fields(source.settings["fields"])
+    source.check_fields()
     dataset = load(source.settings, root, split=source.settings["split"])
     yield from items_of(source, dataset, source.settings["dataset"])
 
@@ -78,12 +73,11 @@ def read_hub(source: Source, root: Path, store: Store) -> Iterator[Item]:
 def read_splits(source: Source, root: Path, store: Store) -> Iterator[Item]:
     """The documents of ready-made splits, a folder's or a dataset's, each with its `split`.
 
-    The splits take turns, so the first so many documents are of all three. In a folder a text file
-    is one document, as elsewhere, however its split is named: rows go into JSONL.
+    The splits take turns, so the first so many documents are of all three.
     Raises InputError where not all three splits are there, or others are, and as `read_files` and `read_hub` do.
     """
     settings = source.settings
-    check_fields(settings["fields"])
+    source.check_fields()
     if origin_of_splits(settings) == "folder":
         splits = {
             split: chain.from_iterable(_from_file(source, path, root) for path in paths)
@@ -107,19 +101,19 @@ def _in_split(item: Item, split: str) -> Item:
 
 
 def _from_file(source: Source, path: str, root: Path) -> Iterator[Item]:
-    if path.endswith(".jsonl"):
-        for line, row in zip(_lines(root / path), read_jsonl(root / path), strict=False):
-            yield source.row(row, {"path": path, "row": line}, path)
-    elif path.endswith(".txt"):
-        yield _from_text(source, path, (root / path).read_bytes())
+    form = format_of(path)
+    if not source.texts and form in (*PAGES, ".txt"):
+        raise InputError(f"{path}: found {form}, a text; allowed are files of rows")
+    if form in PAGES or (form == ".txt" and source.settings["document"] == "file"):
+        with open_plain(root / path) as handle:
+            body = handle.read()
+        yield _from_page(source, {"path": path}, body) if form in PAGES else _from_text(source, path, body)
+    elif form == ".txt":
+        for line, row in read_rows(root / path):
+            yield source.row({source.columns["text"]: row["text"]}, {"path": path, "row": line}, path)
     else:
-        yield _from_page(source, {"path": path}, (root / path).read_bytes())
-
-
-def _lines(path: Path) -> Iterator[int]:
-    """The numbers of the lines that hold a row."""
-    with open(path, "rb") as handle:
-        yield from (number for number, line in enumerate(handle, start=1) if line.strip())
+        for number, row in read_rows(root / path, source.required, source.columns.values()):
+            yield source.row(row, {"path": path, "row": number}, path)
 
 
 def _from_text(source: Source, path: str, body: bytes) -> Item:
@@ -130,7 +124,7 @@ def _from_text(source: Source, path: str, body: bytes) -> Item:
     if not text:
         return Item({"path": path}, reason="no text")
     first, blank, rest = text.partition("\n\n")
-    titled = blank and "\n" not in first
+    titled = source.settings["title"] == "first_line" and blank and "\n" not in first
     title, text = (first.strip(), rest.strip()) if titled else (None, text)
     return Item({"path": path}, source.document(text, path, title=title))
 

@@ -1,6 +1,6 @@
 """Hashed character shingles of many texts at once, on what punctuation, spaces and case leave."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import regex
 
-from kalam.text.scripts import SCRIPTS
+from kalam.text.batches import batches
+from kalam.text.languages import Ranges
 
 LENGTH = 10
 BATCH = 1 << 20
@@ -16,11 +17,11 @@ CODE_POINTS = 0x110000
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def exact_keys(texts: Sequence[str]) -> list[bytes]:
+def exact_keys(texts: Iterable[str]) -> list[bytes]:
     """A digest of each text's letters, marks and digits in lower case; of the text where it has none."""
     keys = []
-    for batch in _batches(texts):
-        codes, lengths = _fold(batch, _fold_tables()[0])
+    for batch in batches(texts, BATCH):
+        codes, lengths = _fold(batch, _folded())
         parts = np.split(codes, np.cumsum(lengths)[:-1])
         keys += [
             blake2b(part.tobytes() if part.size else b"\0" + text.encode(), digest_size=16).digest()
@@ -29,14 +30,14 @@ def exact_keys(texts: Sequence[str]) -> list[bytes]:
     return keys
 
 
-def shingle_batches(texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def shingle_batches(texts: Iterable[str], optional_marks: Ranges = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Shingle hashes (uint64, flat) and row offsets (int64, one more than texts), batch after batch.
 
-    A shingle is `LENGTH` letters and marks in a row. A shorter text is one shingle, one without
-    letters has none. Equal shingles of a text are not merged.
+    A shingle is `LENGTH` letters and marks in a row, passing over `optional_marks`. A shorter text is
+    one shingle, one without letters has none. Equal shingles of a text are not merged.
     """
-    for batch in _batches(texts):
-        codes, lengths = _fold(batch, _fold_tables()[1])
+    for batch in batches(texts, BATCH):
+        codes, lengths = _fold(batch, _shingled(optional_marks))
         # no code is 0, so a short text filled up with zeros stays itself
         filled = np.where(lengths > 0, np.maximum(lengths, LENGTH), 0)
         buffer = np.zeros(filled.sum(), np.uint64)
@@ -45,9 +46,10 @@ def shingle_batches(texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarr
         yield _hashes(buffer)[_within(filled, counts)], np.concatenate(([0], np.cumsum(counts)))
 
 
-def shingle_sets(texts: Sequence[str]) -> list[np.ndarray]:
+def shingle_sets(texts: Sequence[str], optional_marks: Ranges = ()) -> list[np.ndarray]:
     """The sorted, distinct shingle hashes of each text."""
-    return [np.unique(flat[start:end]) for flat, offsets in shingle_batches(texts) for start, end in pairwise(offsets)]
+    batches = shingle_batches(texts, optional_marks)
+    return [np.unique(flat[start:end]) for flat, offsets in batches for start, end in pairwise(offsets)]
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
@@ -58,18 +60,6 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     both.sort(kind="stable")
     shared = int(np.count_nonzero(both[1:] == both[:-1]))
     return shared / (both.size - shared)
-
-
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    batch, size = [], 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _fold(texts: Sequence[str], table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,22 +93,27 @@ def _hashes(codes: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
-    """What each code point counts as, 0 for nothing: for exact keys, and for shingles.
-
-    Shingles pass over digits (numbers of verses, pages and notes differ between editions) and
-    over marks that a text of the script may lack.
-    """
+def _folded() -> np.ndarray:
+    """What each code point counts as in exact keys, 0 for nothing."""
     every = "".join(map(chr, range(CODE_POINTS)))
-    exact = np.zeros(CODE_POINTS, np.uint32)
+    table = np.zeros(CODE_POINTS, np.uint32)
     for run in regex.finditer(r"[\p{L}\p{M}\p{N}]+", every):
-        exact[run.start() : run.end()] = np.arange(run.start(), run.end())
+        table[run.start() : run.end()] = np.arange(run.start(), run.end())
     for capital in regex.findall(r"\p{Lu}", every):
-        exact[ord(capital)] = ord(capital.lower()[0])
-    shingled = exact.copy()
-    for run in regex.finditer(r"\p{N}+", every):
-        shingled[run.start() : run.end()] = 0
-    for row in SCRIPTS.values():
-        for first, last in row.optional_marks:
-            shingled[first : last + 1] = 0
-    return exact, shingled
+        table[ord(capital)] = ord(capital.lower()[0])
+    return table
+
+
+@cache
+def _shingled(optional_marks: Ranges) -> np.ndarray:
+    """What each code point counts as in shingles, 0 for nothing.
+
+    They pass over digits (numbers of verses, pages and notes differ between editions) and over
+    marks that a text of the language may lack.
+    """
+    table = _folded().copy()
+    for run in regex.finditer(r"\p{N}+", "".join(map(chr, range(CODE_POINTS)))):
+        table[run.start() : run.end()] = 0
+    for first, last in optional_marks:
+        table[first : last + 1] = 0
+    return table

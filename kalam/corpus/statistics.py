@@ -1,6 +1,7 @@
 """How much text each source gives to each split."""
 
-from collections import defaultdict
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
@@ -24,26 +25,17 @@ def statistics(splits: Mapping[str, Iterable[dict[str, Any]]]) -> list[dict[str,
     the median of the documents.
     """
     order = {name: place for place, name in enumerate(splits)}
-    cells: dict[tuple[str, str, str], list[tuple[int, int, int, float]]] = defaultdict(list)
+    sizes: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    fractions: dict[tuple[str, str, str], array] = defaultdict(lambda: array("d"))
     for name, documents in splits.items():
         for document in documents:
-            text = document["text"]
-            figures = len(text.encode()), len(text), len(text.split()), document["script_fraction"]
-            cells[document["register"], document["source"], name].append(figures)
-    rows = []
-    for register, source, name in sorted(cells, key=lambda cell: (*cell[:2], order[cell[2]])):
-        sizes = cells[register, source, name]
-        octets, characters, words, fractions = zip(*sizes, strict=True)
-        rows.append(
-            {
-                "register": register,
-                "source": source,
-                "split": name,
-                "documents": len(sizes),
-                "bytes": sum(octets),
-                "characters": sum(characters),
-                "words": sum(words),
-                "script_fraction": median(fractions),
-            }
-        )
-    return rows
+            text, cell = document["text"], (document["register"], document["source"], name)
+            figures = {"bytes": len(text.encode()), "characters": len(text), "words": len(text.split())}
+            sizes[cell].update(documents=1, **figures)
+            fractions[cell].append(document["script_fraction"])
+    return [
+        dict(zip(("register", "source", "split"), cell, strict=True))
+        | {key: sizes[cell][key] for key in COLUMNS[3:-1]}
+        | {"script_fraction": median(fractions[cell])}
+        for cell in sorted(sizes, key=lambda cell: (*cell[:2], order[cell[2]]))
+    ]

@@ -1,15 +1,16 @@
 """The three outputs of every filter: what it kept, what it dropped and why, and the counts."""
 
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from kalam.files.atomic import atomic_write
-from kalam.files.jsonl import write_json
+from kalam.files.jsonl import read_json, write_json
 
 Document = dict[str, Any]
 Reason = dict[str, Any]
@@ -42,5 +43,23 @@ def write_filtered(
         if read is not None and total != read:
             raise RuntimeError(f"{kept}: {read} documents read, but {number} kept and {reasons.total()} dropped")
     figures = {"read": total, "kept": number, "dropped": dict(sorted(reasons.items()))}
+    write_json(counts, figures)
+    return figures
+
+
+def gather_filtered(
+    shards: Mapping[str, Sequence[str | Path]], kept: str | Path, dropped: str | Path, counts: str | Path
+) -> dict[str, Any]:
+    """Put together what a filter wrote of each shard (`kept`, `dropped`, `counts`), in their order: the same three
+    files that it would have written of the whole. Returns the counts."""
+    for name, target in (("kept", kept), ("dropped", dropped)):
+        with atomic_write(target, "wb") as whole:
+            for path in shards[name]:
+                with open(path, "rb") as part:
+                    shutil.copyfileobj(part, whole)
+    found = [read_json(path) for path in shards["counts"]]
+    reasons = sum((Counter(each["dropped"]) for each in found), Counter())
+    figures = {key: sum(each[key] for each in found) for key in ("read", "kept")}
+    figures["dropped"] = dict(sorted(reasons.items()))
     write_json(counts, figures)
     return figures

@@ -5,8 +5,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kalam.data.reading import FORMATS
 from kalam.data.ready_made import files_by_split, origin_of_splits
 from kalam.files.errors import InputError
+from kalam.files.opening import format_of
+
+PAGES = (".html", ".htm", ".xhtml")
 
 
 def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
@@ -31,7 +35,7 @@ def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
 def matched_files(patterns: list[str], root: str | Path) -> list[str]:
     """The files that glob patterns match (`**` is any depth), relative to `root`, each once, sorted.
 
-    Raises InputError naming a pattern that matches no file.
+    Raises InputError naming a pattern that matches no file, or a file that is neither of rows nor of text nor a page.
     """
     found: set[str] = set()
     for pattern in patterns:
@@ -39,6 +43,9 @@ def matched_files(patterns: list[str], root: str | Path) -> list[str]:
         if not matches:
             raise InputError(f"paths: {pattern!r} matches no file")
         found |= matches
+    for path in sorted(found):
+        if format_of(path) not in (*FORMATS, *PAGES):
+            raise InputError(f"paths: {path}: only {', '.join((*FORMATS, *PAGES))} files are read, also .gz and .zst")
     return sorted(found)
 
 

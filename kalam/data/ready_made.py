@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from kalam.data.placement import SPLITS
+from kalam.data.reading import FORMATS
 from kalam.files.errors import InputError
+from kalam.files.opening import format_of, is_compressed
 
 OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
-SUFFIXES = (".jsonl", ".txt")
+ROWS = {*FORMATS} - {".json"}  # which beside splits tells about them more often than it is one of a wrong name
 WANTED = f"wanted are train, validation (also {', '.join(OTHER_NAMES)}) and test, each once"
 
 
@@ -45,10 +47,15 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
-    """The files of each split, relative to `root`, sorted: `<split>.jsonl` or `.txt`, or all files below `<split>/`.
+def _stem(path: Path) -> str:
+    return Path(path.stem).stem if is_compressed(path) else path.stem
 
-    Other files beside them (a README) are passed over, and so is what has a hidden name.
+
+def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
+    """The files of each split, relative to `root`, sorted: `<split>.jsonl`, `<split>.csv.gz` or of another format of
+    rows or text, or all files below `<split>/`.
+
+    Other files beside them (a README, a JSON file about the dataset) are passed over, and so is what has a hidden name.
     Raises InputError naming the folder as `own_names` does, or a file of a split that is of another kind.
     """
     base = Path(root, folder)
@@ -56,13 +63,13 @@ def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
         raise InputError(f"folder: {folder!r} is no folder")
     files: dict[str, list[str]] = {}
     for entry in sorted(path for path in base.iterdir() if not _is_hidden(path.relative_to(base))):
-        name = entry.name if entry.is_dir() else entry.stem
+        name = entry.name if entry.is_dir() else _stem(entry)
         below = entry.rglob("*") if entry.is_dir() else [entry]
         paths = sorted(path for path in below if path.is_file() and not _is_hidden(path.relative_to(base)))
-        if OTHER_NAMES.get(name, name) in SPLITS or any(path.suffix in SUFFIXES for path in paths):
+        if OTHER_NAMES.get(name, name) in SPLITS or any(format_of(path) in ROWS for path in paths):
             files.setdefault(name, []).extend(str(Path(folder, path.relative_to(base))) for path in paths)
     for path in chain.from_iterable(files.values()):
-        if Path(path).suffix not in SUFFIXES:
-            raise InputError(f"folder: {path}: only {', '.join(SUFFIXES)} files are read")
+        if format_of(path) not in FORMATS:
+            raise InputError(f"folder: {path}: only {', '.join(FORMATS)} files are read, also .gz and .zst")
     names = own_names(f"folder: {folder}", (name for name, paths in files.items() if paths))
     return {split: files[name] for split, name in names.items()}

@@ -1,27 +1,51 @@
 """Rows of a file, all or those of some parts."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl
+from kalam.files.jsonl import WHOLE, Shard, read_jsonl
+
+T = TypeVar("T")
 
 
-def rows_of(path: str | Path, parts: Collection[str] | None = None, field: str = "register") -> list[dict[str, Any]]:
-    """The rows of a file whose `field` names one of the parts (all rows, where no part is named).
+@dataclass(frozen=True)
+class Stream(Generic[T]):
+    """What is read anew each time somebody goes through it, and never held."""
 
-    Raises InputError where there is none: whatever follows would be about nothing.
+    read: Callable[[], Iterator[T]]
+
+    def __iter__(self) -> Iterator[T]:
+        return self.read()
+
+
+def rows_of(
+    path: str | Path, parts: Collection[str] | None = None, field: str = "register", shard: Shard = WHOLE
+) -> Iterable[dict[str, Any]]:
+    """The rows of a file whose `field` names one of the parts (all rows, where no part is named), as a stream.
+
+    Going through them raises InputError where there is none, as whatever follows would be about nothing; but a
+    shard of the file may have none.
     """
-    rows = [row for row in read_jsonl(path) if parts is None or row[field] in parts]
-    if not rows:
-        raise InputError(f"{path}: no row" + ("" if parts is None else f" of {field} {', '.join(parts)}"))
-    return rows
+
+    def read() -> Iterator[dict[str, Any]]:
+        found = False
+        for row in read_jsonl(path, shard):
+            if parts is None or row[field] in parts:
+                found = True
+                yield row
+        if not found and shard == WHOLE:
+            raise InputError(f"{path}: no row" + ("" if parts is None else f" of {field} {', '.join(parts)}"))
+
+    return Stream(read)
 
 
-def texts_of(path: str | Path, parts: Collection[str] | None = None, field: str = "register") -> list[str]:
-    """The texts of `rows_of`."""
-    return [row["text"] for row in rows_of(path, parts, field)]
+def texts_of(path: str | Path, parts: Collection[str] | None = None, field: str = "register") -> Iterable[str]:
+    """The texts of `rows_of`, as a stream."""
+    rows = rows_of(path, parts, field)
+    return Stream(lambda: (row["text"] for row in rows))
 
 
 def texts_by_part(path: str | Path, field: str = "register") -> dict[str, list[str]]:

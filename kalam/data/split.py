@@ -1,17 +1,23 @@
 """Train, validation and test, by group: as a source has them, otherwise a share of each source."""
 
+import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from kalam.data.filtering import Document, Reason
 from kalam.data.placement import SPLITS, Placement, stage
+from kalam.data.selection import Stream
+from kalam.files.atomic import atomic_write
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_jsonl, write_json, write_jsonl
+from kalam.files.jsonl import read_jsonl, write_json
 
 logger = logging.getLogger(__name__)
+
+PLACED_BY = ("register", "source", "split", "own_group")
 
 
 def split_files(
@@ -29,34 +35,42 @@ def split_files(
 
     `sources` are the names of the dataset's sources in their order, `registers` those that they have. `dropped` gets
     what `split` drops, each row with its reason, `counts` {read, kept, dropped: {reason: n}}.
-    Holds all documents in memory. Returns the counts. Raises InputError as `split` does, and naming a register of
-    which no document is left.
+    The documents are gone through thrice, and not held. Returns the counts. Raises InputError as `split` does, and
+    naming a register of which no document is left.
     """
-    documents = list(read_jsonl(merged))
+    documents = Stream(lambda: read_jsonl(merged))
+    left = {document["register"] for document in documents}
     for register in registers:
-        if not any(document["register"] == register for document in documents):
+        if register not in left:
             raise InputError(
                 f"register {register}: no document is left; what was dropped, and why, lies beside {merged}"
             )
-    parts, leaks = split(documents, list(read_jsonl(joins)), sources, settings, seed)
-    sizes = {name: write_jsonl(outputs[name], parts[name]) for name in SPLITS}
-    number = write_jsonl(dropped, ({**document, **reason} for document, reason in leaks))
-    figures = {"read": len(documents), "kept": sum(sizes.values()), "dropped": {"leak": number} if number else {}}
-    if figures["kept"] + number != figures["read"]:
-        raise RuntimeError(f"{merged}: {len(documents)} documents read, but {sizes} kept and {number} dropped")
+    number, sizes = 0, dict.fromkeys(SPLITS, 0)
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(atomic_write(outputs[name])) for name in SPLITS}
+        leaked = stack.enter_context(atomic_write(dropped))
+        for document, place, reason in split(documents, list(read_jsonl(joins)), sources, settings, seed):
+            if reason is None:
+                sizes[place] += 1
+                files[place].write(json.dumps(document, ensure_ascii=False) + "\n")
+            else:
+                number += 1
+                leaked.write(json.dumps({**document, **reason}, ensure_ascii=False) + "\n")
+    kept = sum(sizes.values())
+    figures = {"read": kept + number, "kept": kept, "dropped": {"leak": number} if number else {}}
     write_json(counts, figures)
-    logger.info("split %s documents: %s, dropped %s", len(documents), sizes, figures["dropped"])
+    logger.info("split %s documents: %s, dropped %s", figures["read"], sizes, figures["dropped"])
     return figures
 
 
 def split(
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     joins: Sequence[Mapping[str, Any]],
     sources: Sequence[str],
     settings: Mapping[str, Any],
     seed: int,
-) -> tuple[dict[str, list[Document]], list[tuple[Document, Reason]]]:
-    """The documents of `train`, `validation` and `test`, and those dropped, all in the order of the input.
+) -> Iterator[tuple[Document, str, Reason | None]]:
+    """Each document in its order, with the split that has its group, and None if it goes there, else the reason.
 
     The sources are placed one after the other, as `Placement.add` says, those a source brings held
     out first of all. So a source moves and drops no document of those before it, held-out
@@ -64,34 +78,38 @@ def split(
     No group is in two splits: what cannot go where its group is, is dropped as leak, with the
     split `held_out`. The file says the split, so the fields `split` and `own_group` end here.
 
+    The documents are gone through twice; what is held of each is what its place depends on.
     Raises InputError naming a register without a document in some split.
     """
+    held = [{key: document[key] for key in PLACED_BY if key in document} for document in documents]
     rows, joined = defaultdict(list), defaultdict(list)
-    for document in documents:
-        rows[stage(document)].append(document)
+    for row in held:
+        rows[stage(row)].append(row)
     for join in joins:
         joined[join["stage"]].append(join)
     placement = Placement(settings, seed)
     placed = {step: iter(placement.add(rows[step], joined[step])) for step in (None, *sources)}
+    places = [next(placed[stage(row)]) for row in held]
+    registers = [row["register"] for row in held]
+    _require_every_split(documents, registers, places, settings)
     names = placement.names()
-    parts: dict[str, list[Document]] = {name: [] for name in SPLITS}
-    leaks = []
-    for document in documents:
-        place, goes_there = next(placed[stage(document)])
+    for document, (place, goes_there) in zip(documents, places, strict=True):
         if goes_there:
             row = {key: value for key, value in document.items() if key not in ("split", "own_group")}
-            parts[place].append({**row, "group": names[document["own_group"]]})
+            yield {**row, "group": names[document["own_group"]]}, place, None
         else:
-            leaks.append((document, {"reason": "leak", "held_out": place}))
-    _require_every_split(documents, parts, settings)
-    return parts, leaks
+            yield document, place, {"reason": "leak", "held_out": place}
 
 
 def _require_every_split(
-    documents: Sequence[Document], parts: Mapping[str, Sequence[Document]], settings: Mapping[str, Any]
+    documents: Iterable[Document],
+    registers: Sequence[str],
+    places: Sequence[tuple[str, bool]],
+    settings: Mapping[str, Any],
 ) -> None:
+    there = {(register, place) for register, (place, goes) in zip(registers, places, strict=True) if goes}
     for name in SPLITS:
-        for register in sorted({row["register"] for row in documents} - {row["register"] for row in parts[name]}):
+        for register in sorted(register for register in {*registers} if (register, name) not in there):
             groups = [document["group"] for document in documents if document["register"] == register]
             raise InputError(
                 f"register {register}: {len(groups)} documents in {len(set(groups))} groups found, none for {name}; "

@@ -36,6 +36,12 @@ MASKED_MEASURES: dict[str, tuple[str, str, Callable]] = {
     "masked_nll": ("nll", "tokens", float),
     "masked_accuracy": ("correct", "tokens", float),
 }
+# Of answers that a model is to give.
+ANSWER_MEASURES: dict[str, tuple[str, str, Callable]] = {
+    "bits_per_byte": MEASURES["bits_per_byte"],
+    "token_perplexity": MEASURES["token_perplexity"],
+    "answer_accuracy": ("correct", "tokens", float),
+}
 MAY_BE_ZERO = ("nll", "correct")
 
 
@@ -80,7 +86,7 @@ def text_digest(documents: Iterable[dict[str, Any]]) -> str:
 
 def measure(rows: Rows, name: str) -> float:
     """One of the measures; inf where the nll is needed and a document was not scored. Raises InputError."""
-    above, below, finish = (MEASURES | MASKED_MEASURES)[name]
+    above, below, finish = family(name)[name]
     sums = [math.fsum(column) for column in _columns(rows, above, below).T]
     return _finished(finish, sums[0] / sums[1])
 
@@ -95,18 +101,30 @@ def failures(*scorings: Rows) -> int:
     return len({row["id"] for rows in scorings for row in rows if not _scored(row)})
 
 
+def family(name: str) -> dict[str, tuple[str, str, Callable]]:
+    """The measures that one of them stands among. Raises InputError for one that is none."""
+    for measures in (MEASURES, MASKED_MEASURES, ANSWER_MEASURES):
+        if name in measures:
+            return measures
+    raise InputError(f"measure: found {name}; allowed are {', '.join(MEASURES | MASKED_MEASURES | ANSWER_MEASURES)}")
+
+
 def estimates(
-    rows: Rows, resamples: int, seed: int, measures: dict[str, tuple[str, str, Callable]] = MEASURES
+    rows: Rows,
+    resamples: int,
+    seed: int,
+    measures: dict[str, tuple[str, str, Callable]] = MEASURES,
+    drawn_by: str = "id",
 ) -> dict[str, Estimate]:
     """Every measure that applies (a floor has none of tokens), with its percentile bootstrap interval.
 
-    Documents are drawn, not tokens, since the tokens of one document hang together (Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993). Raises InputError for rows without text.
+    Documents are drawn (or, with `drawn_by` group, their groups), not tokens, since the tokens of one document hang
+    together (Efron and Tibshirani, An Introduction to the Bootstrap, 1993). Raises InputError for rows without text.
     """
     wanted = dict.fromkeys(key for above, below, _ in measures.values() for key in (above, below))
     keys = [key for key in wanted if any(row[key] is not None for row in rows) or key == "nll"]
-    columns, failed = _columns(rows, *keys), failures(rows)
-    drawn = None if failed or len(rows) < 2 else _resampled(columns, resamples, seed)
+    columns, failed = _units(rows, _columns(rows, *keys), drawn_by), failures(rows)
+    drawn = None if failed or len(columns) < 2 else _resampled(columns, resamples, seed)
     result = {}
     for name, (above, below, finish) in measures.items():
         if above in keys and below in keys:
@@ -117,23 +135,27 @@ def estimates(
     return result
 
 
-def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int, name: str = "bits_per_byte") -> Estimate:
+def paired_difference(
+    rows: Rows, baseline: Rows, resamples: int, seed: int, name: str = "bits_per_byte", drawn_by: str = "id"
+) -> Estimate:
     """The measure of `rows` minus that of `baseline` on the same documents, resampled together.
 
-    The measure is one that sums of both can be subtracted in: bits per byte, or one of MASKED_MEASURES.
+    The measure is one that sums of both can be subtracted in: bits per byte, or one of MASKED_MEASURES. What is drawn
+    are documents, or their groups, as in `estimates`.
 
     Raises InputError where the two were not scored on the same ids and bytes.
     """
     require_same_text(rows, baseline)
     if failed := failures(rows, baseline):
         return Estimate(None, None, None, len(rows), failed, groups(rows))
-    above, below, finish = (MEASURES | MASKED_MEASURES)[name]
+    above, below, finish = family(name)[name]
     columns = _columns(rows, above, below)
     columns[:, 0] -= _columns(baseline, above)[:, 0]
     value = measure(rows, name) - measure(baseline, name)
-    if len(rows) < 2:
+    units = _units(rows, columns, drawn_by)
+    if len(units) < 2:
         return Estimate(value, None, None, len(rows), 0, groups(rows))
-    drawn = _resampled(columns, resamples, seed)
+    drawn = _resampled(units, resamples, seed)
     return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), len(rows), 0, groups(rows))
 
 
@@ -176,6 +198,17 @@ def _columns(rows: Rows, *keys: str) -> np.ndarray:
                 raise InputError(f"document {row['id']}: {key} is {row[key]}, a scored text has 1 or more")
     values = [[row[key] if key != "nll" or _scored(row) else math.inf for key in keys] for row in ordered]
     return np.array(values, dtype=float)
+
+
+def _units(rows: Rows, columns: np.ndarray, drawn_by: str) -> np.ndarray:
+    """What is drawn: the columns of `_columns`, summed over the rows that have the same `drawn_by`."""
+    if drawn_by == "id":
+        return columns
+    names = [row[drawn_by] for row in sorted(rows, key=lambda row: row["id"])]
+    _, places = np.unique(names, return_inverse=True)
+    units = np.zeros((places.max() + 1, columns.shape[1]))
+    np.add.at(units, places, columns)
+    return units
 
 
 def _resampled(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:

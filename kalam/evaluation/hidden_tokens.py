@@ -157,4 +157,4 @@ def write_floor(
     `base` is the `base.json` that names the tokenizer."""
     floor = CountingFloor(load_tokenizer(read_json(base)["folder"]), texts_of(train, parts))
     for split, path in rows.items():
-        write_jsonl(outputs[split], floor.score(rows_of(path)))
+        write_jsonl(outputs[split], floor.score(list(rows_of(path))))

@@ -1,9 +1,11 @@
 """Metric rows: what every table and page of results is made from."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from kalam.evaluation.bits import Estimate, Rows, estimates
+from kalam.files.tables import read_tsv
 
 METRIC_COLUMNS = [
     "project",
@@ -79,3 +81,12 @@ def metric_rows(rows: Rows, resamples: int, seed: int, **place: Any) -> list[dic
 def estimate_of(row: dict[str, Any]) -> Estimate:
     """The estimate that a metric row was made of."""
     return Estimate(*(row[field.name] for field in fields(Estimate)))
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The metric rows of a file, with numbers where they have such and None in an empty cell."""
+    kinds = dict.fromkeys(("value", "low", "high"), float) | dict.fromkeys(("context", "n", "groups", "failures"), int)
+    return [
+        {column: kinds.get(column, str)(cell) if cell else None for column, cell in row.items()}
+        for row in read_tsv(path)
+    ]

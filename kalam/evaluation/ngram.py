@@ -154,11 +154,11 @@ def write_floors(
 ) -> None:
     """Count a floor for each entry of `parts` (its name, and the parts of the training split that it reads), score
     the test split under it, and write the rows to `outputs` and the orders that were chosen to `meta`."""
-    documents = rows_of(rows["test"])
+    documents = list(rows_of(rows["test"]))
     chosen = {}
     for floor, some in parts.items():
         train, validation = (texts_of(rows[split], some) for split in ("train", "validation"))
-        model = choose_order(train, validation, orders)
+        model = choose_order(train, list(validation), orders)
         chosen[floor] = model.order
         write_jsonl(outputs[floor], floor_rows(model, documents))
     write_json(meta, {"parts": parts, "orders": chosen})

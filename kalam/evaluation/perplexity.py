@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+    from kalam.models.scoring import Scorer
+
 
 @dataclass(frozen=True)
 class Window:
@@ -93,6 +95,8 @@ def score(
     """
     from tqdm import tqdm
 
+    from kalam.models.scoring import Scorer
+
     prefix = prefix_token(tokenizer)
     rows, work = [], []
     for index, document in enumerate(documents):
@@ -112,25 +116,25 @@ def score(
     # Windows of like length share a batch; with their tokens as the second key, in any order of documents.
     work.sort(key=lambda window: (-len(window.tokens), window.tokens))
     _require_positions(model, work, context)
+    scorer = Scorer(model)
     parts: dict[int, list[float]] = {}
     for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):
         some = work[begin : begin + batch]
-        for window, nll in zip(some, _window_nll(model, some, prefix), strict=True):
+        for window, nll in zip(some, _window_nll(scorer, some, prefix), strict=True):
             parts.setdefault(window.document, []).append(nll)
     for index, values in parts.items():
         rows[index]["nll"] = math.fsum(values)  # exact, so the order of the batches does not count
     return rows
 
 
-def _window_nll(model: "torch.nn.Module", some: Sequence[Window], pad: int) -> list[float]:
+def _window_nll(scorer: "Scorer", some: Sequence[Window], pad: int) -> list[float]:
     """Summed negative log-likelihood of each window's scored tokens. Padding stands at the right,
     where a causal model never looks from a scored position."""
     import torch
 
-    from kalam.models.head import Head
     from kalam.text.tokens import IGNORED
 
-    device = next(model.parameters()).device
+    device = next(scorer.model.parameters()).device
     length = max(len(window.tokens) for window in some)
     ids = torch.tensor([window.tokens + [pad] * (length - len(window.tokens)) for window in some])
     labels = torch.full_like(ids, IGNORED)
@@ -138,7 +142,7 @@ def _window_nll(model: "torch.nn.Module", some: Sequence[Window], pad: int) -> l
         end = len(window.tokens) - 1
         labels[row, end - window.scored : end] = ids[row, end - window.scored + 1 : end + 1]
     with torch.inference_mode():
-        losses, _ = Head(model).score({"input_ids": ids.to(device), "use_cache": False}, labels.to(device))
+        losses = scorer.losses({"input_ids": ids.to(device), "use_cache": False}, labels.to(device))
     return [float(part.sum()) for part in losses.double().cpu().split([window.scored for window in some])]
 
 

@@ -54,7 +54,7 @@ def evaluate_run(
     files of score rows, each with the role, name and split of its system; `rows` the held-out rows by split.
     """
     systems = [System(**system, rows=list(read_jsonl(file))) for system, file in scores]
-    digests = {split: _digests(rows_of(path)) for split, path in rows.items()}
+    digests = {split: _digests(list(rows_of(path))) for split, path in rows.items()}
     found: Evaluation = import_module(module).evaluate(about, read_json(base), systems, digests, resamples, seed)
     write_jsonl(outputs["scores"], (row for system in found.systems for row in _named(system)))
     write_tsv(outputs["metrics"], found.metrics, METRIC_COLUMNS)

@@ -48,7 +48,7 @@ class HeldOut:
 
         Raises InputError where there is none, or none that the tokenizer keeps.
         """
-        documents = rows_of(file, parts)
+        documents = list(rows_of(file, parts))
         return cls.of(documents, tokenizer, evaluation["context"], evaluation["stride"], tokens)
 
     @classmethod

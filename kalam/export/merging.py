@@ -18,6 +18,7 @@ from kalam.files.jsonl import read_json, write_json
 from kalam.models.download import weights_and_settings
 from kalam.models.loading import load_adapted, load_base
 from kalam.models.scratch import save_weights
+from kalam.text.chat_template import TEMPLATE_FILE
 from kalam.text.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def merge_run(
     require_bounds(f"{folder}: merged in fp32", figures, exports["bounds"]["f32"])
     with atomic_directory(folder) as temporary:
         save_as(model, exports["dtype"], Path(base["folder"]), temporary)
+        for template in Path(trained).glob(f"*/{TEMPLATE_FILE}"):  # the base has none
+            shutil.copyfile(template, temporary / TEMPLATE_FILE)
         del model
         kind = "bf16" if exports["dtype"] == "bf16" else "f16"
         name = f"{folder}: loaded anew"

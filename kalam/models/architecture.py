@@ -10,6 +10,9 @@ from kalam.files.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
+# What an architecture is called that leaves some of its weights out of a step: experts that no token is sent to, and
+# towers for what is no text.
+ROUTING = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "vision_config", "audio_config")
 FROM_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -22,6 +25,11 @@ def checked_config(architecture: dict[str, Any], **from_tokenizer: Any) -> "PreT
     for fault in faults:
         raise InputError(f"architecture{fault}")
     return config
+
+
+def routes(config: "PreTrainedConfig") -> bool:
+    """Whether a step may have no use for some of the weights."""
+    return any(getattr(part, name, None) for part in (config, config.get_text_config()) for name in ROUTING)
 
 
 def unknown_settings(architecture: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def extend_vocabulary(
 
 
 def extend_model(
-    base: str | Path, texts: list[str], pieces: int, model_class: str, folder: str | Path
+    base: str | Path, texts: Iterable[str], pieces: int, model_class: str, folder: str | Path
 ) -> "tuple[PreTrainedTokenizerFast, PreTrainedTokenizerFast]":
     """Give the model of a folder more pieces, learnt from the texts, and write it to `folder` in the hub's
     layout, `meta.json` last.

@@ -1,13 +1,10 @@
 """Causal language modelling: predict each token of a document from the ones before it."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from kalam.models.attention import attention_masks
 from kalam.training import task
-from kalam.training.task import Batch, Draw, stack
+from kalam.training.task import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -16,9 +13,6 @@ if TYPE_CHECKING:
 class Task(task.Task):
     lora_type = "CAUSAL_LM"
     lookahead = 1
-
-    def collate(self, windows: Sequence[dict[str, np.ndarray]], draws: Sequence[Draw]) -> Batch:
-        return stack(windows)
 
     def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
         return {

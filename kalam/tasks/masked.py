@@ -1,6 +1,6 @@
 """Masked language modelling: predict hidden tokens of a document from the others on both sides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from kalam.models.attention import attention_masks
 from kalam.models.positions import first_position
 from kalam.text.tokens import IGNORED
 from kalam.training import task
-from kalam.training.packing import TokenStream
-from kalam.training.task import Batch, Draw, stack
+from kalam.training.examples import Draw, Example, Examples
+from kalam.training.packing import Columns
+from kalam.training.task import Batch, stack
 
 if TYPE_CHECKING:
     import torch
@@ -35,16 +36,20 @@ class Task(task.Task):
         self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
 
     @staticmethod
-    def encode(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> TokenStream:
+    def encode(tokenizer: "PreTrainedTokenizerFast", rows: Iterable[dict[str, Any]]) -> Iterator[Columns]:
         from kalam.text.tokens import encode_words
 
-        return TokenStream.of(*encode_words(tokenizer, texts))
+        documents = encode_words(tokenizer, (row["text"] for row in rows))
+        return ({"tokens": ids, "word_starts": starts} for ids, starts in documents)
 
-    def collate(self, windows: Sequence[dict[str, np.ndarray]], draws: Sequence[Draw]) -> Batch:
+    def labels(self, examples: Examples, index: int, draw: Draw) -> int:
+        return int(self.choose(examples[index], np.random.default_rng(draw)).sum())
+
+    def collate(self, examples: Sequence[Example], draws: Sequence[Draw]) -> Batch:
         """Each window is masked by its own draw."""
-        return stack([self.hide(window, draw) for window, draw in zip(windows, draws, strict=True)])
+        return stack([self.hide(window, draw) for window, draw in zip(examples, draws, strict=True)], self.pad)
 
-    def hide(self, window: dict[str, np.ndarray], draw: Draw) -> dict[str, np.ndarray]:
+    def hide(self, window: Example, draw: Draw) -> Example:
         """The window with a share of its tokens, or of its words, hidden, and those as labels."""
         random = np.random.default_rng(draw)
         tokens = window["input_ids"]
@@ -58,12 +63,14 @@ class Task(task.Task):
         kept = {key: window[key] for key in ("position_ids", "document")}
         return {**kept, "input_ids": hidden, "labels": np.where(chosen, tokens, IGNORED)}
 
-    def choose(self, window: dict[str, np.ndarray], random: np.random.Generator) -> np.ndarray:
+    def choose(self, window: Example, random: np.random.Generator) -> np.ndarray:
         """bool [context]: which tokens are to be predicted; at least one where there is any but special ones."""
-        allowed = (window["document"] >= 0) & ~np.isin(window["input_ids"], self.special)
+        padding = window["document"] < 0
+        allowed = ~padding & ~np.isin(window["input_ids"], self.special)
         if not allowed.any():
             return allowed
-        unit = np.cumsum(window["word_starts"] if self.whole_words else np.ones(len(allowed), dtype=np.int64))
+        begins = window["word_starts"] if self.whole_words else True
+        unit = np.cumsum(begins | padding)
         luck = random.random(unit[-1] + 1)[unit]
         luck = np.where(allowed, luck, np.inf)
         return luck < max(self.share, np.nextafter(luck.min(), 1.0))

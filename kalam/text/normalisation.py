@@ -1,11 +1,13 @@
 """One form for every text: NFC, plain spaces and line breaks, joiners only where they can matter."""
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import regex
 
-from kalam.text.scripts import character_class, script
+from kalam.text.languages import Language, Ranges, character_class, language_row, parse_ranges
 
 LINE_BREAK = regex.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # Tabs and no-break, thin or ideographic spaces part words as a space does.
@@ -31,6 +33,7 @@ LINE_EDGE = regex.compile(" *\n *")
 BLANK_LINES = regex.compile("\n{3,}")
 # A line with these may be a row of a table or a menu.
 SEPARATOR = regex.compile(r"^\||(?<= )\|(?= )")
+DANDA = "।"
 
 
 def normalise(text: str, language: str) -> str:
@@ -39,30 +42,41 @@ def normalise(text: str, language: str) -> str:
     It is NFC: Bangla য় ড় ঢ় are letter and nukta, a split vowel sign is one character. Line
     breaks are `\\n` and kept, with at most one blank line; words are one space apart, lines have
     none at their edges. Invisible characters go, joiners and right-to-left marks stay where they
-    can matter. By the language's row in `kalam.text.scripts` presentation forms become plain
-    letters, fillers go, and a danda typed as `|` becomes one. No other letter, mark or digit
-    changes; tashkeel stays. Normalising again changes nothing.
+    can matter. Then there are the steps that the language's row asks for. No other letter, mark or
+    digit changes; tashkeel stays. Normalising again changes nothing.
 
     Raises InputError for a language without a row.
     """
-    row = script(language)
+    row = language_row(language)
     text = SPACE.sub(" ", LINE_BREAK.sub("\n", text))
-    text = INVISIBLE.sub("", text)
-    if row.presentation:
-        text = _presentation(row.presentation).sub(_plain_letters, text)
-    for filler in row.filler:
-        text = text.replace(filler, "")
-    if not row.right_to_left:
+    text = _take(FIRST, INVISIBLE.sub("", text), row)
+    if row.direction == "ltr":
         text = DIRECTION.sub("", text)
     # first NFC, which settles what stands beside a joiner; again, as a dropped one may have parted a pair
-    text = unicodedata.normalize("NFC", text)
+    text = _take(ON_LETTERS, unicodedata.normalize("NFC", text), row)
     text = STRAY_NON_JOINER.sub("", REPEATED_JOINER.sub("", text))
-    text = _stray_joiner(row.final_joiner_after).sub("", text)
-    if row.right_to_left:
+    text = _stray_joiner(character_class(row.joiners)).sub("", text)
+    if row.direction == "rtl":
         text = STRAY_DIRECTION.sub("", REPEATED_DIRECTION.sub("", text))
     text = LINE_EDGE.sub("\n", SPACES.sub(" ", text))
     text = unicodedata.normalize("NFC", BLANK_LINES.sub("\n\n", text).strip(" \n"))
-    return _with_danda(text, language) if row.danda else text
+    return _take(LAST, text, row)
+
+
+Steps = dict[str, Callable[[str, Any, Language], str]]
+
+
+def _take(steps: Steps, text: str, row: Language) -> str:
+    """The text after those of the steps that the row asks for."""
+    for name, step in steps.items():
+        if name in row.normalise:
+            text = step(text, row.normalise[name], row)
+    return text
+
+
+def presentation_forms(text: str, ranges: list[str], row: Language) -> str:
+    """Positional forms and ligatures become the letters they stand for."""
+    return _one_of(tuple(ranges)).sub(_plain_letters, text)
 
 
 def _plain_letters(match: regex.Match) -> str:
@@ -70,34 +84,56 @@ def _plain_letters(match: regex.Match) -> str:
     return unicodedata.normalize("NFKC", match[0]).lstrip(" ")
 
 
-def _with_danda(text: str, language: str) -> str:
-    if "|" not in text and "৷" not in text:
+def remove(text: str, characters: str, row: Language) -> str:
+    """Characters that only stretch a word go."""
+    for character in characters:
+        text = text.replace(character, "")
+    return text
+
+
+def letters(text: str, meant: dict[str, str], row: Language) -> str:
+    """What is typed for a letter becomes the letter, one after the other; the text is in NFC."""
+    for typed, letter in meant.items():
+        text = text.replace(typed, letter)
+    return text
+
+
+def digits(text: str, typed: str, row: Language) -> str:
+    """Digits of another block become the language's own."""
+    return text.translate(str.maketrans(typed, row.digits))
+
+
+def danda(text: str, typed: str, row: Language) -> str:
+    """What is typed for a danda becomes one, where a word of the script ends; not in a line that may be of a table."""
+    if not any(character in text for character in typed):
         return text
-    typed, danda = _typed_danda(language), script(language).danda
+    pattern = _typed_danda(typed, row.ranges)
     return "\n".join(
-        line if SEPARATOR.search(line) else typed.sub(lambda match: danda * len(match[0]), line)
+        line if SEPARATOR.search(line) else pattern.sub(lambda match: DANDA * len(match[0]), line)
         for line in text.split("\n")
     )
 
 
 @cache
-def _typed_danda(language: str) -> regex.Pattern:
-    """`|`, or the numerator U+09F7 that looks like a danda, where a word of the script ends.
+def _typed_danda(typed: str, ranges: Ranges) -> regex.Pattern:
+    """`|`, or another character that looks like a danda, where a word of the script ends.
 
     Not certain, hence left: `|` after a space and before more text, and any after a digit.
     """
-    letter = rf"[[{character_class(script(language).ranges)}]&&[\p{{L}}\p{{M}}]]"
+    letter = rf"[[{character_class(ranges)}]&&[\p{{L}}\p{{M}}]]"
     closing = r"[’”\"'»)\]]"
+    signs = [regex.escape(sign) for sign in typed]
+    after_space = [rf"\|{{1,2}}(?={closing}*$)" if sign == r"\|" else rf"{sign}{{1,2}}(?!{sign})" for sign in signs]
     return regex.compile(
-        rf"(?<={letter}\u200d?)[|৷]{{1,2}}(?= |$|{closing}|{letter})"
-        rf"|(?<={letter}\u200d? )(?:\|{{1,2}}(?={closing}*$)|৷{{1,2}}(?!৷))",
+        rf"(?<={letter}\u200d?)[{''.join(signs)}]{{1,2}}(?= |$|{closing}|{letter})"
+        rf"|(?<={letter}\u200d? )(?:{'|'.join(after_space)})",
         regex.V1,
     )
 
 
 @cache
-def _presentation(ranges: tuple[tuple[int, int], ...]) -> regex.Pattern:
-    return regex.compile(f"[{character_class(ranges)}]")
+def _one_of(ranges: tuple[str, ...]) -> regex.Pattern:
+    return regex.compile(f"[{character_class(parse_ranges(ranges))}]")
 
 
 @cache
@@ -108,3 +144,9 @@ def _stray_joiner(final_after: str) -> regex.Pattern:
     if final_after:
         at_end = f"(?<![{final_after}]){at_end}"
     return regex.compile(rf"(?<![{joined}\p{{Emoji_Modifier}}])\u200d|{at_end}")
+
+
+# The steps that a row may ask for, in their order: on all that was typed, on letters in NFC, and on finished lines.
+FIRST: Steps = {"presentation_forms": presentation_forms, "remove": remove}
+ON_LETTERS: Steps = {"letters": letters, "digits": digits}
+LAST: Steps = {"danda": danda}

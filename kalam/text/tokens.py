@@ -3,12 +3,13 @@
 import copy
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
+from kalam.text.batches import batches
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,6 +22,7 @@ PATTERN = (
     r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 IGNORED = -100  # a label that has no weight, for torch and transformers too
+BATCH = 1 << 18  # characters that are cut at once: enough for every thread, and little beside the libraries
 UNSEEN = 0.5  # what a piece counts that no cut has
 BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
 # The first pieces of a tokenizer that is trained here, by its kind; a piece's place is its id.
@@ -35,7 +37,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: str = "bytes") 
 
     `bytes` is a byte-level BPE: 256 bytes and merges; it loses nothing and knows no unknown token.
     `unigram` is SentencePiece's Unigram (Kudo 2018) with XLM-RoBERTa's special tokens, for masked
-    models: its pieces are whole characters; what its texts did not have is unknown to it.
+    models: its pieces are whole characters; what its texts did not have is unknown to it. It goes
+    through the texts twice.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -81,7 +84,6 @@ def _unigram(texts: Iterable[str], vocabulary: int):
         unk_token=UNKNOWN,
         show_progress=False,
     )
-    texts = list(texts)
     tokenizer.train_from_iterator(texts, trainer)
     pieces = [(token, 0.0) for token in first] + counted(tokenizer, texts, {*first})
     tokenizer.model = models.Unigram(pieces, unk_id=first.index(UNKNOWN))
@@ -90,7 +92,7 @@ def _unigram(texts: Iterable[str], vocabulary: int):
     return tokenizer, special
 
 
-def counted(tokenizer: "Tokenizer", texts: Sequence[str], without: Collection[str] = ()) -> list[tuple[str, float]]:
+def counted(tokenizer: "Tokenizer", texts: Iterable[str], without: Collection[str] = ()) -> list[tuple[str, float]]:
     """The pieces of a Unigram tokenizer with the logarithms of their shares of the texts, the commonest first.
 
     One more step of its training, by the likeliest cut (Viterbi): the trainer's own scores differ in their last
@@ -154,29 +156,44 @@ def prefix_token(tokenizer: "PreTrainedTokenizerFast") -> int:
     raise InputError(f"{tokenizer.name_or_path}: a tokenizer needs a BOS or an EOS token")
 
 
-def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each document, between the prefix token and EOS (where the tokenizer has one)."""
-    return _documents(tokenizer, encode_plain(tokenizer, list(texts), return_attention_mask=False))
+def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> Iterator[list[int]]:
+    """Token ids of each document, between the prefix token and EOS (where the tokenizer has one), as the texts come.
+
+    Holds a batch of them.
+    """
+    before, after = _around(tokenizer)
+    for batch in batches(texts, BATCH):
+        if tokenizer.is_fast:
+            found = [encoding.ids for encoding in _plain_backend(tokenizer).encode_batch_fast(batch, False, False)]
+        else:
+            found = encode_plain(tokenizer, batch)["input_ids"]
+        for ids in found:
+            yield before + ids + after
 
 
-def encode_words(
-    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]
-) -> tuple[list[list[int]], list[list[bool]]]:
+def encode_words(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> Iterator[tuple[list[int], list[bool]]]:
     """As encode_documents, and beside it which tokens begin a word, as the pre-tokeniser cuts words."""
-    encoded = encode_plain(tokenizer, list(texts), return_attention_mask=False)
-    after = tokenizer.eos_token_id is not None
-    starts = []
-    for index in range(len(texts)):
-        words = encoded.word_ids(index)
-        inner = [word is None or word != before for before, word in zip([None, *words], words, strict=False)]
-        starts.append([True, *inner, *[True] * after])
-    return _documents(tokenizer, encoded), starts
+    before, after = _around(tokenizer)
+    for batch in batches(texts, BATCH):
+        for encoding in _plain_backend(tokenizer).encode_batch(batch, False, False):
+            words = encoding.word_ids
+            inner = [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
+            yield before + encoding.ids + after, [True, *inner, *[True] * len(after)]
 
 
-def _documents(tokenizer: "PreTrainedTokenizerFast", encoded: "BatchEncoding") -> list[list[int]]:
-    before = [prefix_token(tokenizer)]
+def _around(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
     after = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return [before + ids + after for ids in encoded["input_ids"]]
+    return [prefix_token(tokenizer)], after
+
+
+def _plain_backend(tokenizer: "PreTrainedTokenizerFast") -> "Tokenizer":
+    """The library's own tokenizer, set as `encode_plain` sets it with every call; that one keeps a dozen
+    lists of what it finds, this keeps the ids."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    backend.encode_special_tokens = True
+    return backend
 
 
 def encode_plain(tokenizer: "PreTrainedTokenizerFast", text: str | list[str], **options: Any) -> "BatchEncoding":

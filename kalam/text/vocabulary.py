@@ -4,7 +4,7 @@ import copy
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
@@ -22,7 +22,7 @@ NEVER = -100.0  # the log-probability of a piece that is only there to keep the 
 
 
 def extend(
-    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], pieces: int
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], pieces: int
 ) -> "tuple[PreTrainedTokenizerFast, dict[int, list[int]]]":
     """The tokenizer with at most `pieces` more pieces after its own, learnt from the texts.
 
@@ -61,7 +61,7 @@ def keep_ids(state: dict[str, Any]) -> None:
 
 
 def _more_merges(
-    state: dict[str, Any], backend: "Tokenizer", texts: Sequence[str], pieces: int
+    state: dict[str, Any], backend: "Tokenizer", texts: Iterable[str], pieces: int
 ) -> dict[int, list[int]]:
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -120,7 +120,7 @@ def _has_letter(piece: str) -> bool:
 
 
 def _more_unigrams(
-    state: dict[str, Any], backend: "Tokenizer", texts: Sequence[str], pieces: int
+    state: dict[str, Any], backend: "Tokenizer", texts: Iterable[str], pieces: int
 ) -> dict[int, list[int]]:
     from tokenizers import Tokenizer, models, trainers
 

@@ -66,10 +66,13 @@ def adapt(
         weights = weights_to_write(model)
 
         def write(target: Path) -> None:
+            folder = target / ("adapter" if lora else "model")
             if lora:
-                model.save_pretrained(target / "adapter", state_dict=weights)
+                model.save_pretrained(folder, state_dict=weights)
             else:
-                save(model, tokenizer, target / "model", weights)
+                save(model, tokenizer, folder, weights)
+            for name, content in chosen.files.items():
+                (folder / name).write_text(content, encoding="utf-8")
             shutil.copyfile(store.history, target / "history.jsonl")
 
         return write, {"base": base["model"], **outcome}

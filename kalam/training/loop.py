@@ -4,29 +4,31 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
 from kalam.files.errors import InputError
-from kalam.text.tokens import IGNORED
+from kalam.models.architecture import routes
 from kalam.training.board import board
 from kalam.training.checkpoints import CheckpointFolder
+from kalam.training.examples import Draw, Examples
+from kalam.training.feed import Feed, Part, shuffled
 from kalam.training.memory import MicroBatch
 from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, whole
 from kalam.training.state import Progress, Training
-from kalam.training.task import Batch, Task, batch_to
+from kalam.training.task import Task, batch_to
 
 logger = logging.getLogger(__name__)
 
 TRAINING, VALIDATION = 0, 1  # streams of draws
+ROUTED_STEPS = 50  # in so many even an expert that is rarely asked has had a token
 
 
 class Preempted(SystemExit):
@@ -40,22 +42,23 @@ class Preempted(SystemExit):
 def train(
     learner: Learner,
     task: Task,
-    training: Sequence[dict[str, np.ndarray]],
-    validation: Sequence[dict[str, np.ndarray]],
+    training: Examples,
+    validation: Examples,
     recipe: Recipe,
     checkpoints: CheckpointFolder,
     micro: MicroBatch | None = None,
 ) -> Progress:
     """Train the model's trainable parameters; on return they are the best ones on validation.
 
-    `training` and `validation` are windows that `task.collate` makes a batch of. Resumes from the
+    `task.collate` makes batches of the examples in `training` and `validation`. Resumes from the
     folder's last valid checkpoint. Where memory runs out, `micro` halves and the step is repeated.
-    Several processes share the windows of each batch, and end with the same weights.
-    Raises Preempted (exit status 143) after SIGTERM, with a checkpoint written, and
-    FloatingPointError for a loss or a gradient that is no number.
+    Several processes share the examples of each batch, and end with the same weights.
+    Raises Preempted (exit status 143) after SIGTERM, with a checkpoint written, InputError for weights that
+    no gradient reaches, and FloatingPointError for a loss or a gradient that is no number.
     """
     state = Training(learner, task, recipe, micro or MicroBatch(recipe.micro_batch))
     progress = state.resume(checkpoints)
+    learnt_from, judged_by = (Feed(task, examples, state.processes) for examples in (training, validation))
     checkpoints.truncate_history(progress.step, progress.evaluated)
     started, tokens_before = time.monotonic(), progress.tokens
     hidden = None if state.processes.main else True  # None: where the output is no terminal
@@ -66,7 +69,7 @@ def train(
     ):
         while True:
             if progress.evaluation_due(recipe):
-                loss = evaluate(state, validation, stop)
+                loss = evaluate(state, judged_by, stop)
                 if loss is not None:
                     judge(loss, state, checkpoints)
             stopping = stop(True)  # asked once: a signal between saving and leaving would lose the steps
@@ -77,7 +80,7 @@ def train(
                 raise Preempted(progress.step)
             if progress.over(recipe):
                 break
-            row = optimiser_step(state, training)
+            row = optimiser_step(state, learnt_from)
             checkpoints.append_history(row)
             bar.update()
             bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{progress.best_loss:.4f}")
@@ -88,17 +91,17 @@ def train(
     return progress
 
 
-def optimiser_step(state: Training, windows: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
+def optimiser_step(state: Training, feed: Feed) -> dict[str, Any]:
     """One update from one batch, accumulated over micro-batches; the loss is the mean over its labels."""
     recipe, progress, parameters = state.recipe, state.progress, list(state.parameters.values())
     state.learner.train()
     rate = recipe.rate(progress.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    positions = range(progress.step * recipe.batch, (progress.step + 1) * recipe.batch)
-    examples = [windows[i] for i in shuffled(positions, len(windows), recipe.seed)]
-    draws = [(recipe.seed, TRAINING, position) for position in positions]
-    loss, count = state.micro.fit(lambda size: gradient(state, examples, draws, size))
+    count = feed.labels(*batch_of(progress.step, feed, recipe))
+    if not count:
+        raise InputError("a batch without a label: there is nothing to learn from it")
+    loss = state.micro.fit(lambda size: gradient(state, feed, size, count))
     (total,) = state.processes.sum(loss)
     if not state.learner.sharded:  # else added up on the way
         state.processes.add_gradients(parameters)
@@ -108,8 +111,7 @@ def optimiser_step(state: Training, windows: Sequence[dict[str, np.ndarray]]) ->
     require_finite("loss", total, progress.step)
     if not state.scaler.is_enabled():
         require_finite("norm of the gradient", norm, progress.step)
-    if progress.step == 1:  # at step 0 LoRA's first matrix has none, since its second is zero
-        require_gradients(state.parameters)
+    require_gradients(state)
     state.scaler.step(state.optimiser)
     state.scaler.update()
     state.optimiser.zero_grad()
@@ -124,32 +126,38 @@ def optimiser_step(state: Training, windows: Sequence[dict[str, np.ndarray]]) ->
     }
 
 
-def gradient(state: Training, examples, draws, size: int) -> tuple[float, int]:
-    """Accumulate the gradient of a batch, `size` windows at a time.
+def batch_of(step: int, feed: Feed, recipe: Recipe) -> tuple[list[int], list[Draw]]:
+    """The examples of a step, and what each draws from."""
+    positions = range(step * recipe.batch, (step + 1) * recipe.batch)
+    return shuffled(positions, len(feed), recipe.seed), [(recipe.seed, TRAINING, position) for position in positions]
 
-    Gives the summed loss of this process's share, and the number of labels of the whole batch.
-    """
+
+def parts_of(step: int, feed: Feed, recipe: Recipe, size: int) -> list[Part]:
+    """The micro-batches of a step, of at most `size` times the context in tokens each."""
+    return feed.parts(*batch_of(step, feed, recipe), size * recipe.context)
+
+
+def gradient(state: Training, feed: Feed, size: int, count: int) -> float:
+    """Accumulate the gradient of a batch of `count` labels; gives the summed loss of this process's share."""
     state.optimiser.zero_grad()
-    batches = list(micro_batches(state.task, examples, draws, size, state.processes))
-    count = int(state.processes.sum(sum(state.task.count(batch) for batch in batches))[0])
-    if not count:
-        raise InputError("a batch without a label: there is nothing to learn from it")
+    step, recipe = state.progress.step, state.recipe
+    following = parts_of(step + 1, feed, recipe, size)[0] if step + 1 < recipe.steps else None
     total = 0.0
-    for batch in batches:
+    for batch in feed.batches(parts_of(step, feed, recipe, size), following):
         loss, _ = state.learner(state.task.loss, batch_to(batch, state.learner.device))
         state.scaler.scale(loss / count).backward()
         total += loss.item()
-    return total, count
+    return total
 
 
-def evaluate(state: Training, windows, stop: Callable[[bool], bool]) -> float | None:
-    """Mean negative log-likelihood per label in nats over all windows; None when told to stop on the way."""
+def evaluate(state: Training, feed: Feed, stop: Callable[[bool], bool]) -> float | None:
+    """Mean negative log-likelihood per label in nats over all examples; None when told to stop on the way."""
     state.learner.eval()
-    draws = [(state.recipe.seed, VALIDATION, position) for position in range(len(windows))]
+    draws = [(state.recipe.seed, VALIDATION, position) for position in range(len(feed))]
 
     def part(size: int) -> tuple[float, int] | None:
         total, count = 0.0, 0
-        for batch in micro_batches(state.task, windows, draws, size, state.processes):
+        for batch in feed.batches(feed.parts(range(len(feed)), draws, size * state.recipe.context)):
             # Where each process is for itself, one that runs out of memory must find the others after this loop.
             if stop(state.learner.sharded):
                 return None
@@ -185,34 +193,24 @@ def require_finite(name: str, value: float, step: int) -> None:
         raise FloatingPointError(f"step {step}: the {name} is {value}; lower the learning rate or raise the precision")
 
 
-def require_gradients(trainable: dict[str, torch.nn.Parameter]) -> None:
-    """Raise InputError for trainable weights that the loss does not depend on; name those with a gradient of 0."""
-    if cut_off := [name for name, p in trainable.items() if p.grad is None]:
-        raise InputError(f"no gradient reaches {len(cut_off)} of {len(trainable)} trainable weights: {cut_off[0]}")
-    if still := [name for name, p in trainable.items() if not whole(p.grad).any()]:
-        logger.warning("the gradient of %d trainable weights is 0: %s", len(still), still[0])
+def require_gradients(state: Training) -> None:
+    """Raise InputError for trainable weights that no gradient has reached in so many steps; name those with one of 0.
 
-
-def shuffled(positions: Sequence[int], count: int, seed: int) -> list[int]:
-    """The windows at some positions of all that is read: epoch after epoch of seeded permutations of `count`."""
-    orders = {
-        epoch: np.random.default_rng([seed, epoch]).permutation(count) for epoch in {p // count for p in positions}
-    }
-    return [int(orders[p // count][p % count]) for p in positions]
-
-
-def micro_batches(task: Task, windows, draws, size: int, processes: Processes) -> Iterator[Batch]:
-    """This process's share of the windows, `size` at a time.
-
-    All processes have equally many; where windows lack, others stand in without a label.
+    An architecture that routes may leave some out of a step, in any other the loss depends on all of them.
     """
-    count = len(windows)
-    for begin in range(0, -(-count // processes.count), size):
-        end = min(begin + size, -(-count // processes.count))
-        here = [place * processes.count + processes.index for place in range(begin, end)]
-        batch = task.collate([windows[i % count] for i in here], [draws[i % count] for i in here])
-        batch["labels"][[i >= count for i in here]] = IGNORED
-        yield batch
+    progress, trainable = state.progress, state.parameters
+    if progress.unreached != []:
+        before = trainable if progress.unreached is None else progress.unreached
+        progress.unreached = [name for name in before if trainable[name].grad is None]
+    steps = ROUTED_STEPS if routes(state.learner.model.config) else 2
+    if progress.unreached and progress.step + 1 == steps:
+        found, of = progress.unreached, len(trainable)
+        raise InputError(f"no gradient reaches {len(found)} of {of} trainable weights: {found[0]} (in {steps} steps)")
+    if progress.step != 1:  # at step 0 LoRA's first matrix has one of 0, since its second is zero
+        return
+    reached = {name: p.grad for name, p in trainable.items() if p.grad is not None}
+    if still := [name for name, gradient in reached.items() if not whole(gradient).any()]:
+        logger.warning("the gradient of %d trainable weights is 0: %s", len(still), still[0])
 
 
 @contextmanager

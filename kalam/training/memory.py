@@ -1,4 +1,4 @@
-"""What a training does when memory runs out: the same step with fewer windows at a time."""
+"""What a training does when memory runs out: the same step with fewer tokens at a time."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,8 @@ Result = TypeVar("Result")
 
 
 class MicroBatch:
-    """How many windows go through the model at once in each process; halved for good whenever memory runs out.
+    """How many times the context's tokens go through the model at once in each process; halved for good whenever
+    memory runs out.
 
     What was found on a device is kept in `file`, for the next training of the same `key` (settings
     that decide the memory, as JSON). Where the model is `sharded` the processes need one another in
@@ -38,7 +39,7 @@ class MicroBatch:
         """What `work` gives of the size that fits. It must do the same from its beginning when it is called again.
 
         The random state is put back before it is. Where one process fails, all of them halve. Raises
-        InputError where a single window does not fit.
+        InputError where a single context does not fit.
         """
         while True:
             states = random_states()

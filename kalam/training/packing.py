@@ -1,53 +1,98 @@
 """Packed windows: documents side by side that never attend to one another."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kalam.files.arrays import atomic_arrays, map_arrays
+from kalam.files.atomic import atomic_write
+from kalam.files.errors import InputError
 from kalam.text.tokens import IGNORED
+from kalam.training.examples import Example, Examples
+
+PADDING = -1  # the document that padding is of
+
+# What a task writes of a document: its `tokens`, and beside them, by name, columns that say yes or no of each.
+Columns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class TokenStream:
     """Documents end to end.
 
-    tokens: int32 [n], starts: int64 [documents], the index of each document's first token;
-    word_starts: bool [n], which tokens begin a word, for tasks that ask.
+    tokens: int32 [n]; starts: int64 [documents], the index of each document's first token;
+    columns: bool [n] each, what a task wants to know of every token, by name.
     """
 
     tokens: np.ndarray
     starts: np.ndarray
-    word_starts: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, documents: Sequence[Sequence[int]], word_starts: Sequence[Sequence[bool]] | None = None
-    ) -> "TokenStream":
+    def of(cls, documents: Iterable[Sequence[int]], **columns: Iterable[Sequence[bool]]) -> "TokenStream":
+        """A stream that is held; every column has a row for each document."""
+        documents = list(documents)
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
-        tokens = np.fromiter((token for document in documents for token in document), dtype=np.int32)
-        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-        words = None if word_starts is None else np.fromiter((w for some in word_starts for w in some), dtype=bool)
-        return cls(tokens, starts, words)
+        tokens = np.fromiter(chain.from_iterable(documents), dtype=np.int32)
+        marks = {name: np.fromiter(chain.from_iterable(rows), dtype=bool) for name, rows in columns.items()}
+        return cls(tokens, np.cumsum(lengths) - lengths, marks)
+
+    @staticmethod
+    def write(path: str | Path, documents: Iterable[Columns]) -> None:
+        """Write documents to one safetensors file as they come, atomically; none of them is held.
+
+        All have the columns of the first; each is as long as its tokens, or ValueError is raised.
+        """
+        documents = iter(documents)
+        first = list(islice(documents, 1))
+        dtypes = {name: np.int32 if name == "tokens" else np.bool for document in first for name in document}
+        start = 0
+        with atomic_arrays(path, {"starts": np.int64, **dtypes}) as parts:
+            for document in chain(first, documents):
+                if len({len(values) for values in document.values()}) != 1:
+                    raise ValueError(
+                        f"a document's columns differ in length: { {n: len(v) for n, v in document.items()} }"
+                    )
+                parts["starts"].write(np.int64(start).tobytes())
+                for name, dtype in dtypes.items():
+                    parts[name].write(np.asarray(document[name], dtype).tobytes())
+                start += len(document["tokens"])
+
+    @staticmethod
+    def join(shards: Sequence[str | Path], path: str | Path) -> None:
+        """Write the streams of some files as one, in their order; the bytes are those of `write` of all documents.
+
+        A file that was written of no document has no columns. Raises InputError where none has any.
+        """
+        dtypes = {name: array.dtype for shard in shards for name, array in map_arrays(shard).items()}
+        if "tokens" not in dtypes:
+            raise InputError(f"{path}: no row in any of {len(shards)} shards")
+        start = 0
+        with atomic_arrays(path, dtypes) as parts:
+            for arrays in filter(lambda arrays: "tokens" in arrays, map(map_arrays, shards)):
+                for name, array in arrays.items():
+                    parts[name].write((array + start if name == "starts" else array).tobytes())
+                start += len(arrays["tokens"])
 
     def save(self, path: str | Path) -> None:
-        """Write the arrays to one safetensors file, atomically."""
+        """Write a stream that is held to one safetensors file, atomically: the same bytes as of `write`."""
         from safetensors.numpy import save
 
-        from kalam.files.atomic import atomic_write
-
         with atomic_write(path, "wb") as handle:
-            handle.write(save({name: array for name, array in vars(self).items() if array is not None}))
+            handle.write(save({"tokens": self.tokens, "starts": self.starts, **self.columns}))
 
     @classmethod
     def load(cls, path: str | Path) -> "TokenStream":
-        from safetensors.numpy import load_file
+        """The stream of a file, which stays there: training reads a window at a time."""
+        arrays = map_arrays(path)
+        return cls(arrays.pop("tokens"), arrays.pop("starts"), arrays)
 
-        return cls(**load_file(path))
 
-
-class PackedWindows:
+class PackedWindows(Examples):
     """Windows of `context` tokens over a stream; every token is in one, none but the last window is padded.
 
     Window i reads tokens [i * context, (i + 1) * context); its labels are the tokens `lookahead`
@@ -56,48 +101,50 @@ class PackedWindows:
     """
 
     def __init__(self, stream: TokenStream, context: int, pad: int = 0, lookahead: int = 1):
-        self.tokens, self.word_starts = stream.tokens, stream.word_starts
+        self.tokens, self.starts, self.columns = stream.tokens, stream.starts, stream.columns
         self.context, self.pad, self.lookahead = context, pad, lookahead
-        lengths = np.diff(np.append(stream.starts, len(stream.tokens)))
-        self.document = np.repeat(np.arange(len(stream.starts)), lengths)
         # The last token, a document's end, has nothing to predict: it opens no window of its own.
-        self.count = max(1, -(-(len(self.tokens) - 1) // context))
-
-    def __len__(self) -> int:
-        return self.count
+        self.costs = np.broadcast_to(context, max(1, -(-(len(self.tokens) - 1) // context)))
+        self.borders = np.unique(stream.starts)
 
     @property
     def targets(self) -> int:
         """How many tokens are predicted in all."""
-        ahead = self.lookahead
-        return int((self.document[ahead:] == self.document[: len(self.document) - ahead]).sum())
+        lengths = np.diff(self.starts, append=len(self.tokens))
+        return int(np.maximum(lengths - self.lookahead, 0).sum())
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def labels(self, index: int) -> int:
+        begin, ahead = index * self.context, self.lookahead
+        end = min(begin + self.context, len(self.tokens) - ahead)
+        passed = np.searchsorted(self.borders, [begin + ahead, end + ahead])
+        return max(0, int(end - begin - ahead * (passed[1] - passed[0])))
+
+    def __getitem__(self, index: int) -> Example:
         """One window: input_ids, labels (shifted already), position_ids, document; each int64 [context].
 
-        Of a stream that knows them also word_starts.
+        Of a stream with further columns also these; 0 in padding.
         """
-        if not 0 <= index < self.count:
-            raise IndexError(f"window {index} of {self.count}")
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
         begin = index * self.context
         here = slice(begin, begin + self.context)
         size = len(self.tokens[here])
-        window = {
-            "input_ids": np.full(self.context, self.pad, dtype=np.int64),
-            "labels": np.full(self.context, IGNORED, dtype=np.int64),
-            "position_ids": np.zeros(self.context, dtype=np.int64),
-            "document": np.full(self.context, -1, dtype=np.int64),
-        }
-        document = self.document[here]
+        padding = {"input_ids": self.pad, "labels": IGNORED, "position_ids": 0, "document": PADDING}
+        padding |= dict.fromkeys(self.columns, 0)
+        window = {name: np.full(self.context, value, dtype=np.int64) for name, value in padding.items()}
+        document = self._document(begin, begin + size)
         window["input_ids"][:size] = self.tokens[here]
         window["document"][:size] = document
         first = np.maximum.accumulate(np.where(np.diff(document, prepend=-1) != 0, np.arange(size), 0))
         window["position_ids"][:size] = np.arange(size) - first
-        ahead = slice(begin + self.lookahead, begin + self.lookahead + self.context)
-        following = self.tokens[ahead]
-        same = self.document[ahead] == document[: len(following)]
+        following = self.tokens[begin + self.lookahead : begin + self.lookahead + self.context]
+        ahead = self._document(begin + self.lookahead, begin + self.lookahead + len(following))
+        same = ahead == document[: len(following)]
         window["labels"][: len(following)] = np.where(same, following, IGNORED)
-        if self.word_starts is not None:
-            window["word_starts"] = np.ones(self.context, dtype=np.int64)
-            window["word_starts"][:size] = self.word_starts[here]
+        for name, column in self.columns.items():
+            window[name][:size] = column[here]
         return window
+
+    def _document(self, begin: int, end: int) -> np.ndarray:
+        """The number of the document that has each token of a range; an empty document has none."""
+        return np.searchsorted(self.starts, np.arange(begin, end), side="right") - 1

@@ -7,8 +7,8 @@ import time
 import torch
 
 from kalam.models.head import LARGE
+from kalam.training.examples import Examples
 from kalam.training.memory import MicroBatch
-from kalam.training.packing import PackedWindows
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
 from kalam.training.task import Task, batch_to
@@ -22,17 +22,17 @@ LOGITS_BYTES = 12
 LAYER_BYTES = 68
 
 
-def announce(learner: Learner, task: Task, training: PackedWindows, recipe: Recipe, micro: MicroBatch) -> None:
+def announce(learner: Learner, task: Task, training: Examples, recipe: Recipe, micro: MicroBatch) -> None:
     """Log the plan; the time comes from one micro-batch forward and backward, which changes nothing."""
     model, processes = learner.model, micro.processes.count
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     per_epoch = training.targets
     per_step = per_epoch / len(training) * recipe.batch
     logger.info(
-        "plan: %d steps of %d windows of %d tokens; %.0f tokens in all, %.1f epochs of %d",
+        "plan: %d steps of %d examples of up to %d tokens; %.0f labels in all, %.1f epochs of %d",
         recipe.steps,
         recipe.batch,
-        recipe.context,
+        training.costs.max(),
         per_step * recipe.steps,
         recipe.steps * recipe.batch / len(training),
         per_epoch,
@@ -41,8 +41,9 @@ def announce(learner: Learner, task: Task, training: PackedWindows, recipe: Reci
     logger.info("plan: about %.2f GB of memory", memory(model, task, recipe, micro.size) / 1e9)
     if processes > 1:
         logger.info("plan: %d processes, the model %s", processes, "in parts" if learner.sharded else "in each of them")
-    seconds = micro.fit(lambda size: micro_batch_seconds(learner, task, training, size))
-    passes = recipe.steps * recipe.batch / micro.size / processes
+    seconds = micro.fit(lambda size: micro_batch_seconds(learner, task, training, recipe.context, size))
+    per_batch = training.costs.mean() * recipe.batch / processes
+    passes = recipe.steps * max(1, per_batch / (micro.size * recipe.context))
     logger.info("plan: about %.0f s at %.2f s a micro-batch of %d", seconds * passes, seconds, micro.size)
 
 
@@ -58,9 +59,12 @@ def memory(model: torch.nn.Module, task: Task, recipe: Recipe, micro_batch: int)
     return weights + optimiser + tokens * hidden * kept + LOGITS_BYTES * logits
 
 
-def micro_batch_seconds(learner: Learner, task: Task, training: PackedWindows, size: int) -> float:
-    """Seconds of one forward and backward pass; gradients and random states are left as they were."""
-    batch = batch_to(task.collate([training[0]] * size, [(0,)] * size), learner.device)
+def micro_batch_seconds(learner: Learner, task: Task, training: Examples, context: int, size: int) -> float:
+    """Seconds of one forward and backward pass of the costliest micro-batch there can be; gradients and random states
+    are left as they were."""
+    costliest = int(training.costs.argmax())
+    count = max(1, int(size * context // training.costs[costliest]))
+    batch = batch_to(task.collate([training[costliest]] * count, [(0,)] * count), learner.device)
     learner.train()
     with torch.random.fork_rng([learner.device] if learner.device.type == "cuda" else []):
         for _ in range(2):  # the first pass also loads kernels

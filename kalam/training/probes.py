@@ -1,4 +1,4 @@
-"""What is proved of a model before it trains on packed windows."""
+"""What is proved of a model before it trains on documents side by side."""
 
 import logging
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ LENGTH = 12
 
 
 def probe(model: torch.nn.Module, task: Task) -> None:
-    """Raise InputError for a model whose packed documents see one another.
+    """Raise InputError for a model whose documents see one another, in a window or in a batch.
 
     One that does more to its logits than its last layer tells (Gemma 2 caps them) goes without the
     chunked loss, with a line in the log.
     """
     leaked = leakage(model, task)
     if leaked > LEAKAGE:
-        raise InputError(f"{model.config.model_type}: packed documents see one another (logits move by {leaked:.2g})")
+        raise InputError(f"{model.config.model_type}: documents see one another (logits move by {leaked:.2g})")
     task.chunked = unchunked_difference(model, task) < DIFFERENCE
     if not task.chunked:
         logger.info("the logits are kept whole: the model's last layer is not all that makes them")
@@ -39,8 +39,10 @@ def leakage(model: torch.nn.Module, task: Task) -> float:
     A model for which this is not 0 reads its neighbour, and its losses mean nothing.
     """
     with evaluating(model):
-        scores = [task.logits(model, two_documents(model, task, first))[:, LENGTH:].float() for first in (0, 1)]
-    return float((scores[0] - scores[1]).abs().max())
+        scores = [task.logits(model, two_documents(model, task, first)).float() for first in (0, 1)]
+    # The second document stands last, in a window or a row of its own, without the token that predicts nothing.
+    last = [logits.flatten(0, 1)[1 - LENGTH :] for logits in scores]
+    return float((last[0] - last[1]).abs().max())
 
 
 def unchunked_difference(model: torch.nn.Module, task: Task) -> float:
@@ -64,10 +66,11 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 def two_documents(model: torch.nn.Module, task: Task, first: int) -> Batch:
-    """A window of two random documents on the model's device; the second is always the same one."""
+    """A batch of two random documents on the model's device; the second is always the same one."""
     random = np.random.default_rng(0)
     texts = random.choice(model.config.get_text_config().vocab_size, (3, LENGTH))
     documents = [texts[first], texts[2]]
-    stream = TokenStream.of(documents, [[True] * LENGTH] * 2)
-    window = task.examples(stream, 2 * LENGTH)[0]
-    return batch_to(task.collate([window], [(0,)]), next(model.parameters()).device)
+    marks = [[True] * LENGTH] * 2
+    examples = task.examples(TokenStream.of(documents, word_starts=marks, answer=marks), 2 * LENGTH)
+    some = [examples[index] for index in range(len(examples))]
+    return batch_to(task.collate(some, [(0,)] * len(some)), next(model.parameters()).device)

@@ -47,8 +47,8 @@ class Recipe:
         """The recipe with the precision that it means on this device; in another it is another training."""
         return replace(self, precision=settled(self.precision))
 
-    def for_windows(self, count: int) -> "Recipe":
-        """The recipe in steps, where it is in epochs, for that many windows."""
+    def for_examples(self, count: int) -> "Recipe":
+        """The recipe in steps, where it is in epochs, for that many examples."""
         if self.epochs is None:
             return self
         return replace(self, steps=math.ceil(self.epochs * count / self.batch), epochs=None)
@@ -59,8 +59,9 @@ class Recipe:
         return {key: value for key, value in deciding.items() if value is not None}
 
     def rate(self, step: int) -> float:
-        """The learning rate of step 0, 1, ..., steps - 1: linear warm-up, then the schedule."""
-        warmup = math.ceil(self.warmup * self.steps)
+        """The learning rate of step 0, 1, ..., steps - 1: linear warm-up (a share of the steps, from 1 on a number
+        of them), then the schedule."""
+        warmup = math.ceil(self.warmup * self.steps if self.warmup < 1 else self.warmup)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         done = (step - warmup) / max(1, self.steps - warmup)

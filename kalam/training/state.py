@@ -20,7 +20,10 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's, for each weight
 
 @dataclass
 class Progress:
-    """Where a training stands; with weights, optimiser and random states all that a resumption needs."""
+    """Where a training stands; with weights, optimiser and random states all that a resumption needs.
+
+    unreached: the trainable weights that have had no gradient so far, None before the first step.
+    """
 
     step: int = 0
     tokens: int = 0
@@ -28,6 +31,7 @@ class Progress:
     best_loss: float = float("inf")
     best_step: int = -1
     worse: int = 0
+    unreached: list[str] | None = None
 
     def over(self, recipe: Recipe) -> bool:
         return self.step >= recipe.steps or self.worse >= recipe.patience

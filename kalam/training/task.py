@@ -1,22 +1,21 @@
-"""What the training engine asks of a task, and what every task over packed tokens shares."""
+"""What the training engine asks of a task, and what every task over tokens shares."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kalam.text.tokens import IGNORED
-from kalam.training.packing import PackedWindows, TokenStream
+from kalam.training.examples import Draw, Example, Examples
+from kalam.training.packing import PADDING, Columns, PackedWindows, TokenStream
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
 Batch = dict[str, "torch.Tensor"]
-# What an example may draw random numbers from: the same for the same draw, however batches are cut.
-Draw = tuple[int, ...]
 
 
 class Task(ABC):
@@ -32,28 +31,33 @@ class Task(ABC):
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
         self.pad = tokenizer.pad_token_id or 0
+        self.files: dict[str, str] = {}  # what a run leaves beside its weights, by name
 
     @staticmethod
-    def encode(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> TokenStream:
-        """The texts as the tokens this task trains on."""
+    def encode(tokenizer: "PreTrainedTokenizerFast", rows: Iterable[dict[str, Any]]) -> Iterator[Columns]:
+        """The rows as the tokens this task trains on, and what it wants to know of these, as the rows come."""
         from kalam.text.tokens import encode_documents
 
-        return TokenStream.of(encode_documents(tokenizer, texts))
+        return ({"tokens": ids} for ids in encode_documents(tokenizer, (row["text"] for row in rows)))
 
-    def examples(self, stream: TokenStream, context: int) -> PackedWindows:
-        """The stream in windows of `context` tokens; a batch is so many of them, so a budget of tokens."""
+    def examples(self, stream: TokenStream, context: int) -> Examples:
+        """What is learnt from, none longer than `context` tokens: packed windows, where the task says nothing else."""
         return PackedWindows(stream, context, self.pad, self.lookahead)
 
-    @abstractmethod
-    def collate(self, windows: Sequence[dict[str, np.ndarray]], draws: Sequence[Draw]) -> Batch:
-        """int64 tensors [windows, context]: input_ids, labels, position_ids, document."""
+    def labels(self, examples: Examples, index: int, draw: Draw) -> int:
+        """How many labels an example has under a draw."""
+        return examples.labels(index)
+
+    def collate(self, examples: Sequence[Example], draws: Sequence[Draw]) -> Batch:
+        """int64 tensors [examples, tokens]: input_ids, labels, position_ids, document."""
+        return stack(examples, self.pad)
 
     @abstractmethod
     def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
         """What the model's forward is called with, so that no position sees another document."""
 
     def logits(self, model: "torch.nn.Module", batch: Batch) -> "torch.Tensor":
-        """[windows, context, vocabulary]."""
+        """[examples, tokens, vocabulary]."""
         return model(**self.inputs(model, batch)).logits
 
     def loss(self, model: "torch.nn.Module", batch: Batch) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -62,10 +66,6 @@ class Task(ABC):
 
         labels = batch["labels"]
         return Head(model).loss(self.inputs(model, batch), labels, self.chunked), (labels != IGNORED).sum()
-
-    def count(self, batch: Batch) -> int:
-        """How many labels a batch has."""
-        return int((batch["labels"] != IGNORED).sum())
 
 
 def task_class(name: str) -> type[Task]:
@@ -79,11 +79,18 @@ def make_task(task: dict[str, Any], tokenizer: "PreTrainedTokenizerFast") -> Tas
     return task_class(task["name"])(tokenizer, **settings)
 
 
-def stack(windows: Sequence[dict[str, np.ndarray]]) -> Batch:
-    """Windows of equal keys and shapes as tensors [windows, ...]."""
+def stack(examples: Sequence[Example], pad: int) -> Batch:
+    """Examples of equal keys as tensors [examples, tokens]; behind those that are shorter than the longest stands
+    padding, which is of no document, so nothing of one sees it."""
     import torch
 
-    return {key: torch.from_numpy(np.stack([window[key] for window in windows])) for key in windows[0]}
+    padding = {"input_ids": pad, "labels": IGNORED, "position_ids": 0, "document": PADDING}
+    longest = max(len(example["input_ids"]) for example in examples)
+
+    def row(key: str, array: np.ndarray) -> np.ndarray:
+        return np.pad(array, (0, longest - len(array)), constant_values=padding[key])
+
+    return {key: torch.from_numpy(np.stack([row(key, each[key]) for each in examples])) for key in padding}
 
 
 def batch_to(batch: Batch, device: Any) -> Batch:

@@ -129,9 +129,12 @@ def test_after_a_failure(started, finished, cluster, shell):
     site = project / "profiles/slurm/site.yaml"
     hours = site.read_text(encoding="utf-8")
     site.write_text(hours.replace("hours: 24", "hours: 48"), encoding="utf-8")
-    too_long = started.start(TRAINED[0])
+    too_long = started.start(TRAINED[0], "--verbose")
     until(lambda: "PartitionTimeLimit" in shell(told("squeue --me --start")), "why nothing runs", 2 * MINUTES)
-    interrupt(too_long, cluster)
+    # In the midst of asking for the states of its jobs the plugin knows of none to be cancelled.
+    until(lambda: "Status query timing (cycle)" in said(project, 0), "the first look at the job", 2 * MINUTES)
+    interrupt(too_long)
+    until(lambda: not cluster.jobs(), "the job's end", 2 * MINUTES)
 
     site.write_text(hours, encoding="utf-8")
     dead = started.start(TRAINED[0])
@@ -139,24 +142,32 @@ def test_after_a_failure(started, finished, cluster, shell):
     end(dead, signal.SIGKILL)
     shell(environment, told("snakemake --workflow-profile profiles/slurm --unlock"), folder=project)
     assert llama.job in shell("squeue --me")
-    name = re.search(r"SLURM run ID: (\S+)", (project / "driver1.out").read_text(encoding="utf-8"))[1]
-    shell(told("scancel --name=", name))
+    shell(told("scancel --name=", run_id(project, 1)))
     until(lambda: not cluster.jobs(), "the job's end", 2 * MINUTES)
 
     stopped = started.start()
     xglm = where(started, "xglm")
-    interrupt(stopped, cluster)
+    interrupt(stopped)
+    shell("squeue --me", told("scancel --name=", run_id(project, 2)))
+    until(lambda: not cluster.jobs(), "the jobs' end", 2 * MINUTES)
     last = started.start(*TRAINED, told("--slurm-exclude-failed-nodes", xglm.node))
     require_same(started, finished, last, *MODELS)
     nodes = dict(cluster.jobs("--states=completed", "--sort=i", columns="%k %N"))  # of each rule, the last one
     assert nodes["rule_pretrain_wildcards_bangla_xglm"] == ({"gpu1", "gpu2"} - {xglm.node}).pop()
 
 
-def interrupt(driver: subprocess.Popen, cluster) -> None:
-    """Ctrl-C, which cancels every job."""
+def interrupt(driver: subprocess.Popen) -> None:
+    """Ctrl-C; the plugin first sleeps till its next look at the jobs."""
     os.killpg(driver.pid, signal.SIGINT)
-    assert driver.wait(2 * MINUTES) == 1
-    until(lambda: not cluster.jobs(), "the jobs' end", 2 * MINUTES)
+    assert driver.wait(4 * MINUTES) == 1
+
+
+def said(project: Path, number: int) -> str:
+    return (project / f"driver{number}.out").read_text(encoding="utf-8")
+
+
+def run_id(project: Path, number: int) -> str:
+    return re.search(r"SLURM run ID: (\S+)", said(project, number))[1]
 
 
 # --- more than one GPU for one training

@@ -1,6 +1,5 @@
 """Input that is not what it should be: dropped with its reason, or named in one line; never passed silently."""
 
-import pytest
 from pipeline import RESULTS, Outcome, Project
 
 SOURCES = RESULTS / "data/text/sources"
@@ -20,34 +19,13 @@ def stopped(project: Project, name: str, log: str, line: str) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b'{"text": "\xe0\xa6\x86", "tit\n', b'{"text": "\xe0\xa6\n"}\n', b"[1, 2]\n", b'"text"\n', b"{}{}\n"],
-    ids=["cut", "no UTF-8", "array", "string", "two objects"],
-)
-def test_a_broken_line_is_named_by_file_and_number(project, line):
+# How each of these lines is told is in tests/unit/test_sources.py and test_sites.py.
+def test_a_broken_line_is_named_by_file_and_number(project):
     lines = (project / LETTERS).read_bytes().splitlines(keepends=True)
-    lines.insert(2, line)
+    lines.insert(2, b'{"text": "\xe0\xa6\n"}\n')
     (project / LETTERS).write_bytes(b"".join(lines))
     name = "data/text/sources/everyday.jsonl"
     stopped(project, name, "collect/text.everyday.log", f"source everyday: {LETTERS}:3: ")
-
-
-def test_rows_without_a_text_are_dropped_and_counted(project):
-    with open(project / LETTERS, "a", encoding="utf-8") as handle:
-        handle.write('{"title": "শিরোনাম"}\n{"text": null}\n\n{"text": "  "}\n{"text": 5}\n{"text": "\\ud800 আধখানা"}\n')
-    project.run(SOURCES / "everyday.jsonl")
-    dropped = project.rows(SOURCES / "everyday.dropped.jsonl")
-    assert [(row["row"], row["reason"]) for row in dropped] == [
-        (9, "no text"),
-        (10, "no text"),
-        (12, "no text"),
-        (13, "text is not a string"),
-        (14, "text is not Unicode"),
-    ]
-    counts = project.json(SOURCES / "everyday.counts.json")
-    assert (counts["read"], counts["kept"]) == (13, 8)
-    assert sum(counts["dropped"].values()) == 5
 
 
 def test_bytes_that_are_no_text_are_dropped_and_old_encodings_read(project):
@@ -67,41 +45,14 @@ def test_bytes_that_are_no_text_are_dropped_and_old_encodings_read(project):
     assert text.split("\n\n")[-1].split("\n")[0].strip() in kept[f"poems/{POEMS}/{first.name}"]["text"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b'{"title": "x"}\n'], ids=["nothing", "blank lines", "no text"])
-def test_a_source_without_a_document_stops(project, content):
-    (project / LETTERS).write_bytes(content)
+def test_a_source_without_a_document_stops(project):
+    (project / LETTERS).write_bytes(b"")
     stopped(
         project,
         "data/text/sources/everyday.jsonl",
         "collect/text.everyday.log",
         "source everyday: no document; dropped: ",
     )
-
-
-def test_a_file_of_another_kind_stops(project):
-    (project / POEMS / "poem.docx").write_bytes(b"PK")
-    with project.changed() as section:
-        section["datasets"]["text"]["sources"]["poems"]["paths"] = [f"{POEMS}/*"]
-    name = "data/text/sources/poems.jsonl"
-    stopped(project, name, "collect/text.poems.log", f"source poems: paths: {POEMS}/poem.docx: only .txt")
-
-
-def test_a_site_that_does_not_answer_stops(project):
-    with project.changed() as section:
-        section["datasets"]["text"]["sources"]["site"] |= {
-            "serve": None,
-            "start": ["http://127.0.0.1:9/"],
-            "private_addresses": True,
-        }
-        section["datasets"]["text"]["sources"]["site"]["retries"] = 0
-    name = "data/text/sources/site.jsonl"
-    stopped(project, name, "collect/text.site.log", "source site: start: http://127.0.0.1:9/: ")
-
-
-def test_a_private_address_is_refused(project):
-    with project.changed() as section:
-        section["datasets"]["text"]["sources"]["site"] |= {"serve": None, "start": ["http://127.0.0.1:9/"]}
-    stopped(project, "data/text/sources/site.jsonl", "collect/text.site.log", "source site: ")
 
 
 def test_too_few_documents_for_the_splits_stop_by_register(finished_copy):

@@ -7,12 +7,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from forking import start_python
 from pipeline import MINUTES, RESULTS, TRAINING, Outcome, Project, end
 from scripted_server import Answer, scripted
 
@@ -153,12 +153,14 @@ def test_thirty_kills_at_random_moments(finished, finished_copy):
 
 def rehearse(finished: Project, folder: Path, scenarios: list[dict] | int) -> tuple[dict, list[dict]]:
     """What is left of a training without a kill, and of the scenarios, see rehearsal.py."""
-    command = [sys.executable, HERE / "rehearsal.py", finished.folder, folder, json.dumps(scenarios)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(finished.folder)}
     environment["CUDA_VISIBLE_DEVICES"] = ""  # what has used a GPU cannot fork
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=10 * MINUTES)
-    assert done.returncode == 0, done.stderr
-    whole, *outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    with open(folder / "said", "w") as said:
+        arguments = [str(HERE / "rehearsal.py"), str(finished.folder), str(folder), json.dumps(scenarios)]
+        status = start_python(arguments, folder, environment, said).wait(10 * MINUTES)
+    said = (folder / "said").read_text(encoding="utf-8")
+    assert status == 0, said
+    whole, *outcomes = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert {"meta.json", "model.safetensors", "history.jsonl"} <= whole["files"].keys()
     assert whole["left"] == ["best.safetensors", "final", "history.jsonl", "lease"]
     return whole, outcomes

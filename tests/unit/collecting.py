@@ -14,9 +14,16 @@ COMMON = {
     "sampling": "first",
     "extraction": "article",
 }
-FILES = {**COMMON, "kind": "files", "fields": {}, "group_by": "field", "retrieved": "2020-02-23"}
+TEXT_FILES = {"document": "file", "title": "none"}
+FILES = {**COMMON, **TEXT_FILES, "kind": "files", "fields": {}, "group_by": "field", "retrieved": "2020-02-23"}
 HUB = {**COMMON, "kind": "hub", "revision": "main", "subset": None, "split": "train", "fields": {}, "group_by": "field"}
-READY = {**COMMON, "kind": "splits", "folder": None, "dataset": None, "revision": None, "subset": None, "fields": {}}
+READY = {
+    **COMMON,
+    **TEXT_FILES,
+    "kind": "splits",
+    **dict.fromkeys(("folder", "dataset", "revision", "subset")),
+    "fields": {},
+}
 SITE = {
     **COMMON,
     "kind": "site",
@@ -58,7 +65,7 @@ def write(path: Path, text: str | bytes | list) -> Path:
 def gather(source: dict, root: Path, seed: int = 20) -> tuple[list[dict], list[dict]]:
     """(documents, what was dropped and why)"""
     documents, dropped = [], []
-    for item, reason in collect(source, "kobita", "bn", seed, root, root / "store"):
+    for item, reason in collect(source, "kobita", "documents", "bn", seed, root, root / "store"):
         documents.append(item) if reason is None else dropped.append({**item, **reason})
     return documents, dropped
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalam.configuration.tasks import tasks
 from kalam.evaluation import bits
 from kalam.evaluation.bits import (
     MASKED_MEASURES,
     MEASURES,
     estimates,
+    family,
     groups,
     identity,
     measure,
@@ -104,6 +106,41 @@ def test_the_interval_is_that_of_the_resampled_ratio():
     error = np.std(nll - ratio * size) / size.mean() / math.sqrt(150) / math.log(2)
     assert estimate.low == pytest.approx(estimate.value - 1.96 * error, abs=error / 5)
     assert estimate.high == pytest.approx(estimate.value + 1.96 * error, abs=error / 5)
+
+
+def test_what_is_drawn_by_group_stays_together():
+    """A document cut into pieces of one group counts as the one document that it was."""
+    generator = np.random.default_rng(7)
+    whole = [row(f"{n:02}", float(generator.normal(80, 20)), 2 * int(generator.integers(30, 90))) for n in range(20)]
+    half = {"bytes": 0.5, "characters": 0.5, "words": 0.5, "tokens": 0.5, "nll": 0.5}
+    cut = [
+        {**r, **{key: r[key] * share for key, share in half.items()}, "id": f"{r['id']}{n}"}
+        for r in whole
+        for n in range(2)
+    ]
+    others = [r | {"nll": r["nll"] * (1 + n % 3)} for n, r in enumerate(cut)]
+    expected = estimates(whole, 300, 2)["bits_per_byte"]
+    found = estimates(cut, 300, 2, drawn_by="group")["bits_per_byte"]
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert (found.n, found.groups) == (40, 20)
+    assert estimates(whole, 300, 2, drawn_by="group") == estimates(whole, 300, 2), "each document is a group here"
+    by_row, by_group = (paired_difference(others, cut, 300, 2, drawn_by=by) for by in ("id", "group"))
+    assert by_row.value == by_group.value and by_row.low != by_group.low
+    one = [r | {"group": "one"} for r in cut]
+    assert estimates(one, 300, 2, drawn_by="group")["bits_per_byte"].low is None
+    assert paired_difference(one, one, 300, 2, drawn_by="group").low is None
+
+
+def test_a_measure_that_is_none_is_refused():
+    assert family("masked_nll") is MASKED_MEASURES and family("bits_per_byte") is MEASURES
+    with pytest.raises(InputError, match="measure: found accuracy; allowed are bits_per_byte, "):
+        family("accuracy")
+
+
+@pytest.mark.parametrize("task", [row for row in tasks().values() if row.measure], ids=lambda row: row.name)
+def test_the_measure_of_a_task_is_one_and_can_be_subtracted(task):
+    _, _, finish = family(task.measure)[task.measure]
+    assert finish(3.0) - finish(1.0) == pytest.approx(finish(2.0))
 
 
 def test_equal_documents_have_an_interval_without_width():

@@ -61,7 +61,8 @@ MASKED = {"kind": "scratch", "task": "masked", "parts": ["prose"], "architecture
 HEX = "^[0-9a-f]{40}$"
 # What is wrong, and what the line says after `config: projects.bangla`.
 WRONG = [
-    ({"language": "xx"}, ".language: found 'xx'; allowed is one of ar, bn, ta"),
+    ({"language": "xx"}, ".language: found 'xx'; allowed is one of "),
+    ({"language": "xx"}, "; a new one is a row in config/languages.yaml"),
     ({"langauge": "bn"}, ": unknown key langauge; allowed are candidates, datasets, evaluation, exports, language, "),
     ({"datasets__text__sources": None}, ".datasets.text: missing key sources"),
     ({"datasets__text__sources": {}}, ".datasets.text.sources: found {}; allowed is at least one entry"),
@@ -80,12 +81,16 @@ WRONG = [
         ".paths: found 'news.jsonl'; allowed is a value of type array",
     ),
     (
+        {"datasets__text__sources__news__document": "line", "datasets__text__sources__news__title": "first_line"},
+        ".datasets.text.sources.news.title: found first_line; allowed is none where document is line",
+    ),
+    (
         {"datasets__text__sources__news__delay": 1},
         ".datasets.text.sources.news: found delay; allowed only where kind is site",
     ),
     (
         {"datasets__text__sources__news__dealy": 1},
-        ".datasets.text.sources.news: unknown key dealy; allowed are author, extraction, fields, group_by",
+        ".datasets.text.sources.news: unknown key dealy; allowed are author, document, extraction, fields",
     ),
     (
         {"datasets__text__sources__site": SITE | {"delay": "1 s"}},
@@ -101,11 +106,7 @@ WRONG = [
     ),
     (
         {"datasets__text__sources__news__fields": {"txet": "t"}},
-        ".fields: found 'txet'; allowed is one of author, group, licence, ",
-    ),
-    (
-        {"datasets__text__sources__spare": SITE | {"register": "law"}},
-        ".datasets.text.sources.spare.register: found law, which no model, run or candid",
+        ".fields: found 'txet'; allowed is one of answer, author, group, ",
     ),
     (
         {"datasets__text__cleaning__max_symbols": 1.5},
@@ -164,6 +165,8 @@ WRONG = [
     ({"runs__adapt__training__learning_rate": 0}, ".learning_rate: found 0; allowed is more than 0"),
     ({"runs__adapt__training__micro_batch": 0}, ".training.micro_batch: found 0; allowed is 1 or more"),
     ({"runs__adapt__training__epochs": 2}, ".runs.adapt.training: found steps 20 and epochs 2; allowed is one of them"),
+    ({"runs__adapt__training__warmup": 1.5}, ".training.warmup: found 1.5; allowed is a share below 1 or a whole"),
+    ({"runs__adapt__training__warmup": 30}, ".training.warmup: found 30; allowed are up to 20, the steps, or a share"),
     ({"runs__adapt__base": "adapt"}, ".runs.adapt.base: found adapt; allowed where the task is causal are best"),
     ({"runs__adapt__tuning": "full"}, ".runs.adapt.quantisation: found nf4; allowed is none where every weight"),
     ({"models__small__task": "masked"}, ".tokenizer.kind: found bytes; allowed is unigram where the task is masked"),
@@ -187,6 +190,19 @@ WRONG = [
     (
         {"datasets__text__sources__ready": {"kind": "splits", "register": "prose", "dataset": "a/b"}},
         ".datasets.text.sources.ready: missing key revision",
+    ),
+    (
+        {"datasets__text__sources__news__fields": {"messages": "said"}},
+        ".datasets.text.sources.news.fields: found messages; allowed for documents are text and those of all rows",
+    ),
+    (
+        {
+            "datasets__talk": {
+                "rows": "conversations",
+                "sources": {"a": {"kind": "site", "register": "x", "start": ["http://a/"]}},
+            }
+        },
+        ".datasets.talk.sources.a.kind: found site; allowed for conversations are files, hub, splits",
     ),
     ({"runs__adapt__masked": {"share": 0.3}}, ".runs.adapt: found masked; allowed only where task is masked"),
     (
@@ -232,6 +248,18 @@ def test_what_is_wrong_is_said_in_one_line_with_its_key_what_was_found_and_what_
 def test_so_is_what_is_wrong_at_the_top(config, message):
     with pytest.raises(InputError, match="^" + re.escape(message)):
         resolve(config, SCHEMA)
+
+
+def test_a_register_that_nothing_is_trained_on_is_tested_on_and_a_word_says_so(caplog):
+    config = resolve(small(datasets__text__sources__spare=SITE | {"register": "law"}), SCHEMA)
+    project = config["projects"]["bangla"]
+    assert parts(project["datasets"]["text"]) == ["prose", "verse", "law"]
+    assert [section["parts"] for section in (project["models"]["small"], project["runs"]["adapt"])] == [
+        ["prose"],
+        ["verse"],
+    ]
+    path = "datasets.text.sources.spare.register"
+    assert caplog.messages == [f"config: {path}: found law; models are tested on it, none is trained"]
 
 
 def test_a_run_needs_some_model():
@@ -424,3 +452,14 @@ def test_a_run_takes_the_one_dataset_of_its_kind_and_all_parts_unless_it_says_ot
     section["candidates"] = {"models": ["large"]}
     project = resolve(config, SCHEMA)["projects"]["bangla"]
     assert (project["runs"]["adapt"]["parts"], project["candidates"]["dataset"]) == (["old"], "songs")
+
+
+def test_candidates_are_compared_on_documents_whatever_other_rows_runs_read():
+    talk = {"rows": "conversations", "sources": {"a": {"kind": "files", "register": "asked", "paths": ["a.csv"]}}}
+    config = small(datasets__talk=talk)
+    section = config["projects"]["bangla"]
+    chat = {"task": "instruct", "base": "best", "training": {"steps": 20, "learning_rate": 1e-4}}
+    section["runs"] = {"chat": chat, **section["runs"]}
+    resolved = resolve(config, SCHEMA)["projects"]["bangla"]
+    assert resolved["candidates"]["dataset"] == "text"
+    assert (resolved["runs"]["chat"]["dataset"], resolved["runs"]["chat"]["parts"]) == ("talk", ["asked"])

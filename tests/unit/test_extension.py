@@ -254,7 +254,7 @@ def test_an_adapter_trains_the_new_rows_and_carries_them(bangla_model, tmp_path,
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     rows = [name for name in trainable if "trainable_tokens_delta" in name]
     assert len(rows) == (1 if tied else 2)
-    tokens = torch.tensor(encode_documents(load_tokenizer(folder), TAMIL[:1]))
+    tokens = torch.tensor([*encode_documents(load_tokenizer(folder), TAMIL[:1])])
     before = model.get_input_embeddings()(torch.arange(end)).detach().clone()
     optimiser = torch.optim.AdamW(trainable.values(), lr=1e-2, weight_decay=0.0)
     for _ in range(2):

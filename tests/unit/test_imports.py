@@ -18,6 +18,7 @@ HEAVY = (
     "trafilatura",
     "matplotlib",
     "pandas",
+    "pyarrow",
 )
 
 

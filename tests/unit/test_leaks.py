@@ -4,11 +4,12 @@ import pytest
 from collecting import BANGLA, FILES, TAMIL, gather, ready_folder, write
 from hypothesis import given
 from hypothesis import strategies as st
+from splitting import split
 
 from kalam.corpus.clean import clean_file
 from kalam.corpus.merge import merge_files
 from kalam.data.placement import SPLITS
-from kalam.data.split import split, split_files
+from kalam.data.split import split_files
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 

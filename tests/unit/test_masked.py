@@ -89,8 +89,8 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer):
 
 
 def test_word_starts_are_the_tokenizer_s(unigram, texts):
-    documents, starts = encode_words(unigram, texts)
-    assert documents == encode_documents(unigram, texts)
+    documents, starts = zip(*encode_words(unigram, texts), strict=True)
+    assert [*documents] == [*encode_documents(unigram, texts)]
     for ids, begins, text in zip(documents, starts, texts, strict=True):
         tokens = unigram.convert_ids_to_tokens(ids)
         assert begins == [t.startswith("▁") or t in ("<s>", "</s>") for t in tokens]
@@ -100,7 +100,7 @@ def test_word_starts_are_the_tokenizer_s(unigram, texts):
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(5, 80), max_size=20), min_size=1, max_size=6), st.integers(1, 9))
 def test_every_token_is_in_one_window(documents, context):
-    stream = TokenStream.of(documents, [[True] * len(d) for d in documents])
+    stream = TokenStream.of(documents, word_starts=[[True] * len(d) for d in documents])
     windows = PackedWindows(stream, context, pad=1, lookahead=0)
     inside = [windows[i]["input_ids"][windows[i]["document"] >= 0] for i in range(len(windows))]
     tokens = [token for document in documents for token in document]
@@ -117,7 +117,7 @@ MASKED = ["xlm-roberta", "bert", "modernbert"]
 def test_packed_documents_give_the_logits_of_separate_ones(masked_model, shape):
     model, generator = masked_model(shape), np.random.default_rng(3)
     documents = [generator.integers(5, VOCABULARY, length).tolist() for length in (5, 20, 1, 30)]
-    stream = TokenStream.of(documents, [[True] * len(d) for d in documents])
+    stream = TokenStream.of(documents, word_starts=[[True] * len(d) for d in documents])
     task = Task(Letters())
     batch = task.collate([task.examples(stream, 64)[0]] * 2, [(1,), (2,)])
     ids = batch["input_ids"][1]

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalam.files.errors import InputError
 from kalam.text.tokens import IGNORED
 from kalam.training.packing import PackedWindows, TokenStream
 
 SHAPES = ["llama", "qwen2", "gemma3", "mistral", "xglm"]
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any)
 CONTEXT = st.integers(1, 20)
+COLUMNS = {"word_starts": bool, "tokens": int, "answer": bool}
 
 
 def numbered(lengths: list[int]) -> list[list[int]]:
@@ -67,15 +69,66 @@ def test_positions_count_from_a_document_s_or_the_window_s_beginning(lengths, co
         assert all(array.dtype == np.int64 and array.shape == (context,) for array in window.values())
 
 
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.integers(0, 12), min_size=1, max_size=12), marks=st.randoms(use_true_random=False))
+def test_documents_written_as_they_come_are_the_bytes_of_the_library(tmp_path_factory, lengths, marks):
+    from safetensors.numpy import load_file, save
+
+    path = tmp_path_factory.mktemp("tokens") / "tokens.safetensors"
+    documents = [
+        {name: [kind(marks.getrandbits(1)) for _ in range(n)] for name, kind in COLUMNS.items()} for n in lengths
+    ]
+    TokenStream.write(path, iter(documents))
+    held = TokenStream.of(
+        [d["tokens"] for d in documents], **{c: [d[c] for d in documents] for c in COLUMNS if c != "tokens"}
+    )
+    arrays = {"tokens": held.tokens, "starts": held.starts, **held.columns}
+    assert path.read_bytes() == save(arrays)
+    loaded, theirs = TokenStream.load(path), load_file(path)
+    assert theirs.keys() == {"starts", *COLUMNS}
+    for name, array in {"tokens": loaded.tokens, "starts": loaded.starts, **loaded.columns}.items():
+        assert array.dtype == theirs[name].dtype
+        assert array.tolist() == theirs[name].tolist() == arrays[name].tolist()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
 def test_a_stream_comes_back_from_its_file(tmp_path):
-    stream = TokenStream.of([[5, 6, 7], [8], [], [9, 10]])
+    stream = TokenStream.of([[5, 6, 7], [8], [], [9, 10]], answer=[[False, True, True], [False], [], [True, True]])
     stream.save(tmp_path / "tokens.safetensors")
     loaded = TokenStream.load(tmp_path / "tokens.safetensors")
     assert loaded.tokens.tolist() == [5, 6, 7, 8, 9, 10]
     assert loaded.starts.tolist() == [0, 3, 4, 4]
+    assert loaded.columns["answer"].tolist() == [False, True, True, False, True, True]
     assert (loaded.tokens.dtype, loaded.starts.dtype) == (np.int32, np.int64)
-    stream.save(tmp_path / "again.safetensors")
-    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "tokens.safetensors").read_bytes()
+    window = PackedWindows(loaded, 4)[1]
+    assert window["answer"].tolist() == [1, 1, 0, 0]
+    assert window["document"].tolist() == [3, 3, -1, -1]
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=8), count=st.integers(1, 12))
+def test_shards_of_a_stream_are_joined_to_the_bytes_of_the_whole(tmp_path_factory, lengths, count):
+    folder = tmp_path_factory.mktemp("tokens")
+    documents = [{"tokens": ids, "answer": [i % 2 == 0 for i in ids]} for ids in numbered(lengths)]
+    TokenStream.write(folder / "whole", documents)
+    borders = [len(documents) * number // count for number in range(count + 1)]
+    for number, (begin, end) in enumerate(pairwise(borders)):
+        TokenStream.write(folder / str(number), documents[begin:end])
+    TokenStream.join([folder / str(number) for number in range(count)], folder / "joined")
+    assert (folder / "joined").read_bytes() == (folder / "whole").read_bytes()
+
+
+def test_shards_without_any_row_are_told(tmp_path):
+    for number in range(2):
+        TokenStream.write(tmp_path / str(number), [])
+    with pytest.raises(InputError, match=r"train\.safetensors: no row in any of 2 shards"):
+        TokenStream.join([tmp_path / "0", tmp_path / "1"], tmp_path / "train.safetensors")
+
+
+def test_a_document_whose_columns_differ_in_length_is_no_document(tmp_path):
+    with pytest.raises(ValueError, match=r"differ in length: \{'tokens': 2, 'answer': 1\}"):
+        TokenStream.write(tmp_path / "tokens", [{"tokens": [1, 2], "answer": [True]}])
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nothing_to_predict_is_said_to_be_nothing():
@@ -161,7 +214,6 @@ def test_the_probe_finds_the_leak_of_a_model_that_ignores_the_mask(tiny, causal,
 
 
 def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, causal, stream, tmp_path):
-    from kalam.files.errors import InputError
     from kalam.training.engine import fit
     from kalam.training.recipe import Recipe
 
@@ -172,7 +224,6 @@ def test_a_window_longer_than_the_model_s_positions_is_refused(tiny, causal, str
 
 
 def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypatch):
-    from kalam.files.errors import InputError
     from kalam.training import probes
     from kalam.training.checkpoints import CheckpointFolder
     from kalam.training.engine import fit
@@ -181,7 +232,7 @@ def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypa
     stream.save(tmp_path / "tokens")
     monkeypatch.setattr(probes, "leakage", lambda *_: 0.03)
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
-    with pytest.raises(InputError, match=r"llama: packed documents see one another \(logits move by 0\.03\)"):
+    with pytest.raises(InputError, match=r"llama: documents see one another \(logits move by 0\.03\)"):
         fit(
             tiny(), causal, tokens, Recipe(0, 1e-3, 1, context=16, precision="fp32"), CheckpointFolder(tmp_path / "run")
         )

@@ -1,17 +1,18 @@
 """Several processes train what one would have trained: on this machine, by gloo."""
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from forking import FORKS, start_python
 from lora import LORA
 
 from kalam.files.jsonl import read_json, read_jsonl
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 RECIPE = {
     "seed": 1,
     "steps": 4,
@@ -22,16 +23,6 @@ RECIPE = {
     "evaluate_every": 2,
     "save_every": 1,
 }
-CALL = """
-import json, logging, sys
-from importlib import import_module
-from kalam.files.logs import log_to
-from kalam.machine.launch import launch
-module, function, tasks, log, arguments, recipe = json.loads(sys.argv[1])
-log_to(log)
-arguments["recipe"] = recipe
-launch(getattr(import_module(module), function), arguments, log, 1, tasks)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +70,14 @@ def go(base, tokens, tmp_path_factory):
         }
         module, name = function.rsplit(".", 1)
         call = [module, name, tasks, str(folder / "log"), arguments, RECIPE | changes]
-        environment = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", CALL, json.dumps(call)], env=environment, capture_output=True, text=True
-        )
+        environment = os.environ | {"PYTHONPATH": f"{FORKS}:{ROOT}:{HERE}"}
+        with open(folder / "output", "w") as output:
+            arguments = [str(HERE / "launching.py"), json.dumps(call)]
+            status = start_python(arguments, folder, environment, output).wait()
         history = next(iter((folder / "checkpoints").glob("*/history.jsonl")), None)
         return SimpleNamespace(
-            status=done.returncode,
-            output=done.stderr,
+            status=status,
+            output=(folder / "output").read_text(encoding="utf-8"),
             folder=folder,
             log=(folder / "log").read_text(encoding="utf-8"),
             rows=list(read_jsonl(history)) if history else [],
@@ -163,10 +154,11 @@ def test_a_masked_model_is_trained_in_parts(go, masked_model, unigram, texts, tm
 
     from kalam.models.scratch import save
     from kalam.tasks.masked import Task
+    from kalam.training.packing import TokenStream
 
     save(masked_model(vocabulary=len(unigram)), unigram, tmp_path / "base")
     for split in ("train", "validation"):
-        Task.encode(unigram, texts).save(tmp_path / split)
+        TokenStream.write(tmp_path / split, Task.encode(unigram, [{"text": text} for text in texts]))
     masked = {
         "other": {"model": "tiny", "folder": str(tmp_path / "base"), "digest": "m", "adapter": None},
         "tokens": {split: str(tmp_path / split) for split in ("train", "validation")},

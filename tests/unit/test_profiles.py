@@ -49,6 +49,13 @@ def test_rules_ask_for_no_gpu_and_never_retry():
         assert "retries:" not in body, name
 
 
+def test_the_shards_of_a_rule_are_an_array_on_slurm():
+    arrays = profile("slurm")["slurm-array-jobs"].split(", ")
+    shards = {name for name in RULES if name.endswith("_shard")}
+    assert {"clean_shard", "tokenise_run_shard"} <= shards
+    assert {"clean", *shards} == {*arrays}
+
+
 def test_what_needs_the_network_stays_where_snakemake_is():
     assert all("localrule: True" in RULES[name] for name in ("collect", "fetch_model"))
 

@@ -1,5 +1,8 @@
 """Splits that a source brings along: read, merged with other sources, and free of leaks."""
 
+import gzip
+import json
+
 import pytest
 from collecting import BANGLA, POEM, READY, TAMIL, gather, ready_folder, write
 
@@ -33,7 +36,7 @@ def test_a_folder_may_hold_folders_and_a_text_file_is_a_document(tmp_path):
     write(tmp_path / "own" / "dev" / "a.txt", BANGLA[2])
     write(tmp_path / "own" / "test.txt", BANGLA[3])
     write(tmp_path / "own" / "images" / "a.png", b"\x89PNG")
-    source = {**READY, "folder": "own", "fields": {"text": "body"}}
+    source = {**READY, "folder": "own", "fields": {"text": "body"}, "title": "first_line"}
     documents, _ = gather(source, tmp_path)
     assert sorted((document["split"], document["group"]) for document in documents) == [
         ("test", "kobita/own/test.txt"),
@@ -44,6 +47,20 @@ def test_a_folder_may_hold_folders_and_a_text_file_is_a_document(tmp_path):
     assert documents[0]["title"] == "নদী" and documents[0]["text"] == f"{POEM}\n\n{BANGLA[0]}"
 
 
+def test_splits_may_be_of_any_format_each_of_its_own(tmp_path):
+    write(tmp_path / "own" / "train.CSV.gz", gzip.compress(f'text,group\n"{TAMIL[0]}",007\n'.encode()))
+    write(tmp_path / "own" / "dev.json", json.dumps([{"text": TAMIL[1], "group": 7.0}]))
+    write(tmp_path / "own" / "test.txt", f"{TAMIL[2]}\n\n{TAMIL[3]}\n")
+    write(tmp_path / "own" / "dataset_infos.json", "{}")
+    documents, _ = gather({**READY, "folder": "own", "document": "line"}, tmp_path)
+    assert [(document["text"], document["split"], document["group"]) for document in documents] == [
+        (TAMIL[0], "train", "kobita/007"),
+        (TAMIL[1], "validation", "kobita/7"),
+        (TAMIL[2], "test", "kobita/own/test.txt#1"),
+        (TAMIL[3], "test", "kobita/own/test.txt#3"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -52,8 +69,9 @@ def test_a_folder_may_hold_folders_and_a_text_file_is_a_document(tmp_path):
         (["train.txt", "val.txt", "test.txt", "gold.txt"], "folder: own: 'gold' is no name of a split; wanted are "),
         (["train.txt", "val.txt", "test.txt", "x/a.jsonl"], "folder: own: 'x' is no name of a split; wanted are "),
         (["README.md"], "folder: own: found no split; wanted are train, validation (also val, valid, dev) and test"),
-        (["train/a.csv", "val.txt", "test.txt"], "folder: own/train/a.csv: only .jsonl, .txt files are read"),
-        (["train.csv", "train.txt", "val.txt", "test.txt"], "folder: own/train.csv: only .jsonl, .txt files are read"),
+        (["train/a.md", "val.txt", "test.txt"], "folder: own/train/a.md: only .jsonl, .json, .csv, .tsv, .parquet"),
+        (["train.md", "train.txt", "val.txt", "test.txt"], "folder: own/train.md: only .jsonl, .json, .csv, .tsv, "),
+        (["train.csv", "val.csv", "test.csv", "gold.csv.gz"], "folder: own: 'gold' is no name of a split; wanted are "),
         ([], "folder: 'own' is no folder"),
     ],
 )
@@ -110,6 +128,14 @@ def test_a_dataset_keeps_its_splits(offline, tmp_path):
     ]
     assert [(row["dataset"], row["row"], row["reason"]) for row in dropped] == [("hub/test", 2, "no text")]
     assert len(source_inputs(source, tmp_path)) == 4
+
+
+def test_a_dataset_without_a_wanted_column_is_told_what_it_has(offline, tmp_path):
+    row = [{"body": POEM, "book": 7}]
+    source = hub_folder(tmp_path, train=row, validation=row, test=row)
+    with pytest.raises(InputError) as caught:
+        gather({**source, "fields": {"text": "body", "group": "page"}}, tmp_path)
+    assert str(caught.value) == "source kobita: dataset: hub/train: found no column page; those there are body, book"
 
 
 def test_a_dataset_with_other_splits_is_refused(offline, tmp_path):

@@ -300,8 +300,8 @@ def test_a_page_shows_documents_of_the_parts_of_its_run_only(trained, rows, tmp_
 def project(tmp_path):
     """Writes the files of a project of two runs."""
     runs = [
-        {"run": "mlm", "page": "Fillings", "candidates": False},
-        {"run": "adapt", "page": "Continuations", "candidates": True},
+        {"run": "mlm", "runs": ["mlm.fold1", "mlm.fold2"], "page": "Fillings", "candidates": False},
+        {"run": "adapt", "runs": ["adapt"], "page": "Continuations", "candidates": True},
     ]
     outputs = {"text": "ppl.txt", "metrics": "metrics.tsv", "provenance": "provenance.json"}
     outputs = {what: tmp_path / "tamil" / name for what, name in outputs.items()}
@@ -316,8 +316,11 @@ def project(tmp_path):
         place = dict.fromkeys(METRIC_COLUMNS) | {"project": "tamil", "run": run["run"], "part": "கவிதை"}
         write_tsv(metrics[-1], [place | {"metric": m, "value": v, "n": n} for m, v, n in figures], METRIC_COLUMNS)
 
+    table = tmp_path / "runs.txt"
+    table.write_text("Runs on the same text: none\n", encoding="utf-8")
+
     def write() -> dict[str, Path]:
-        write_project(runs, reports, metrics, {"language": "ta", "note": "மழை"}, 5, outputs)
+        write_project(runs, reports, metrics, [table], {"language": "ta", "note": "மழை"}, 5, outputs)
         return outputs
 
     return write
@@ -332,8 +335,10 @@ Report of mlm: மழை, বান
 
 It helped.
 
-Loss curves: runs/mlm/curves.svg
-Fillings: runs/mlm/page.html
+Loss curves: runs/mlm.fold1/curves.svg
+Loss curves: runs/mlm.fold2/curves.svg
+Fillings: runs/mlm.fold1/page.html
+Fillings: runs/mlm.fold2/page.html
 Figures: metrics.tsv
 
 Report of adapt: மழை, বান
@@ -344,6 +349,8 @@ Loss curves: runs/adapt/curves.svg
 Continuations: runs/adapt/page.html
 Figures: metrics.tsv
 Candidates: candidates.tsv
+
+Runs on the same text: none
 """
     )
     assert capsys.readouterr().out == text + "\n"

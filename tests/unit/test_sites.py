@@ -48,7 +48,7 @@ def test_collecting_again_gives_the_same_and_editing_a_page_changes_it_alone(sit
     hours = iter(range(10, 24))
 
     def run() -> list[dict]:
-        write_collected(SITE, "kobita", "bn", 20, site, site / "store", **outputs(site))
+        write_collected(SITE, "kobita", "documents", "bn", 20, site, site / "store", **outputs(site))
         return list(read_jsonl(outputs(site)["documents"]))
 
     run()
@@ -70,14 +70,14 @@ def test_collecting_again_gives_the_same_and_editing_a_page_changes_it_alone(sit
 
 
 def test_an_interrupted_collection_of_a_site_goes_on(site):
-    found = collect(SITE, "kobita", "bn", 20, site, site / "store")
+    found = collect(SITE, "kobita", "documents", "bn", 20, site, site / "store")
     first = next(found)[0]
     found.close()
     assert (site / "store" / "unfinished.json").exists()
     record = next(path for path in (site / "store" / "pages").rglob("*.json"))
     marked = {**json.loads(record.read_text(encoding="utf-8")), "retrieved": "1999-01-01T00:00:00Z"}
     record.write_text(json.dumps(marked), encoding="utf-8")
-    write_collected(SITE, "kobita", "bn", 20, site, site / "store", **outputs(site))
+    write_collected(SITE, "kobita", "documents", "bn", 20, site, site / "store", **outputs(site))
     documents = list(read_jsonl(outputs(site)["documents"]))
     assert documents[0] == {**first, "retrieved": "1999-01-01T00:00:00Z"} and len(documents) == 2
     assert not (site / "store" / "unfinished.json").exists()
@@ -85,7 +85,7 @@ def test_an_interrupted_collection_of_a_site_goes_on(site):
 
 def test_a_page_edited_while_its_crawl_was_interrupted_is_read_anew(site):
     write(site / "site" / "index.html", html(POEM, "প্রথম পাতার শেষ।", links=("a.html",)))
-    found = collect(SITE, "kobita", "bn", 20, site, site / "store")
+    found = collect(SITE, "kobita", "documents", "bn", 20, site, site / "store")
     assert next(found)[0]["text"].endswith("প্রথম পাতার শেষ।")
     found.close()
     write(site / "site" / "index.html", html(POEM, "প্রথম পাতার আরেক শেষ।", links=("a.html",)))
@@ -95,7 +95,7 @@ def test_a_page_edited_while_its_crawl_was_interrupted_is_read_anew(site):
 def test_a_private_site_is_refused_in_one_line(site):
     source = {**SITE, "serve": None, "start": ["http://127.0.0.1:9/"]}
     with pytest.raises(InputError) as caught:
-        write_collected(source, "kobita", "bn", 20, site, site / "store", **outputs(site))
+        write_collected(source, "kobita", "documents", "bn", 20, site, site / "store", **outputs(site))
     assert str(caught.value) == "source kobita: no document; dropped: private address (1)"
 
 

@@ -1,25 +1,32 @@
 """Sources of every kind become documents, with groups that no edit of a text moves."""
 
 import copy
+import gzip
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
-from collecting import FILES, HUB, POEM, SITE, gather, html, outputs, write
+from collecting import BANGLA, FILES, HUB, POEM, SITE, gather, html, outputs, write
 
 from kalam.corpus.collect import write_collected
 from kalam.data.inputs import source_inputs
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl
 
+MISSING = ("null", "NaN", "Infinity", "-Infinity", "1e999", '""', '" "')
+
 
 def test_a_text_file_is_a_document(tmp_path):
     write(tmp_path / "texts" / "b.txt", f"নদীর ধারে\r\n\r\n{POEM}\n")
     write(tmp_path / "texts" / "a.txt", f"\ufeff{POEM}\n\nআরেক স্তবক।\n")
     write(tmp_path / "texts" / "c.txt", " \n")
-    documents, dropped = gather({**FILES, "paths": ["texts/*.txt"]}, tmp_path)
+    source = {**FILES, "paths": ["texts/*.txt"]}
+    documents, dropped = gather({**source, "title": "first_line"}, tmp_path)
     assert documents == [
         {
             "text": f"{POEM}\n\nআরেক স্তবক।",
@@ -36,6 +43,25 @@ def test_a_text_file_is_a_document(tmp_path):
         {**documents[0], "text": POEM, "title": "নদীর ধারে", "group": "kobita/texts/b.txt"},
     ]
     assert dropped == [{"source": "kobita", "path": "texts/c.txt", "reason": "no text"}]
+    plain, _ = gather(source, tmp_path)
+    assert plain == [documents[0], {**documents[1], "text": f"নদীর ধারে\n\n{POEM}", "title": None}]
+
+
+def test_a_document_may_be_a_line_of_a_text_file(tmp_path):
+    write(tmp_path / "a.txt", f"\ufeff{BANGLA[0]}\r\n \n{BANGLA[1]}\u2028{BANGLA[2]}")
+    write(tmp_path / "b.TXT.gz", gzip.compress(f"{BANGLA[3]}\n".encode()))
+    source = {**FILES, "paths": ["a.txt", "*.gz"], "document": "line", "fields": {"text": "body", "group": "book"}}
+    documents, dropped = gather(source, tmp_path)
+    assert [(document["text"], document["group"]) for document in documents] == [
+        (BANGLA[0], "kobita/a.txt#1"),
+        (f"{BANGLA[1]}\u2028{BANGLA[2]}", "kobita/a.txt#3"),
+        (BANGLA[3], "kobita/b.TXT.gz#1"),
+    ]
+    assert dropped == []
+    assert {document["group"] for document in gather({**source, "group_by": "file"}, tmp_path)[0]} == {
+        "kobita/a.txt",
+        "kobita/b.TXT.gz",
+    }
 
 
 def test_a_text_file_may_be_in_an_old_encoding(tmp_path):
@@ -49,7 +75,8 @@ def test_rows_become_documents_by_their_columns(tmp_path):
     rows = [
         {"body": POEM, "heading": "এক", "poet": "লালন", "url": "http://a.example/1", "licence": "PD", "book": 7},
         {"body": POEM, "heading": 2, "poet": "", "retrieved": "2021-01-01", "book": "গীত"},
-        {"body": POEM, "heading": ["x"], "book": None},
+        {"body": POEM, "heading": 1907.0, "book": 7.0},
+        {"body": POEM, "heading": 0.5, "book": None, "group": ["no matter"]},
     ]
     write(tmp_path / "a.jsonl", rows)
     fields = {"text": "body", "title": "heading", "author": "poet", "group": "book"}
@@ -58,8 +85,65 @@ def test_rows_become_documents_by_their_columns(tmp_path):
     assert [tuple(document[column] for column in columns) for document in documents] == [
         ("এক", "লালন", "http://a.example/1", "PD", "2020-02-23", "kobita/7"),
         ("2", "অজানা", None, "CC0", "2021-01-01", "kobita/গীত"),
-        (None, "অজানা", None, "CC0", "2020-02-23", "kobita/a.jsonl#3"),
+        ("1907", "অজানা", None, "CC0", "2020-02-23", "kobita/7"),
+        ("0.5", "অজানা", None, "CC0", "2020-02-23", "kobita/a.jsonl#4"),
     ]
+    untitled = {"text": "body", "title": None, "group": None}
+    documents, _ = gather({**FILES, "paths": ["a.jsonl"], "fields": untitled}, tmp_path)
+    assert {document["title"] for document in documents} == {None} and len({d["group"] for d in documents}) == 4
+
+
+def test_missing_values_are_none_however_they_are_written(tmp_path):
+    rows = [f'{{"text": "{BANGLA[0]}", "author": {value}, "licence": {value}, "group": {value}}}' for value in MISSING]
+    write(tmp_path / "a.jsonl", rows)
+    documents, dropped = gather({**FILES, "paths": ["a.jsonl"]}, tmp_path)
+    assert [(d["author"], d["licence"], d["group"]) for d in documents] == [
+        ("অজানা", "CC0", f"kobita/a.jsonl#{number}") for number in range(1, len(MISSING) + 1)
+    ]
+    assert dropped == []
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"group": True}, "a.jsonl:2: column group: found bool; allowed is a string or a whole number"),
+        ({"group": ["গীত"]}, "a.jsonl:2: column group: found list; allowed is a string or a whole number"),
+        ({"group": 7.5}, "a.jsonl:2: column group: found float; allowed is a string or a whole number"),
+        ({"group": {"book": 1}}, "a.jsonl:2: column group: found dict; allowed is a string or a whole number"),
+        ({"group": "\ud83d"}, "a.jsonl:2: column group: found half a surrogate pair; allowed is Unicode"),
+        ({"title": ["এক"]}, "a.jsonl:2: column title: found list; allowed is a string, a number or a date"),
+        ({"author": False}, "a.jsonl:2: column author: found bool; allowed is a string, a number or a date"),
+    ],
+)
+def test_what_can_be_no_group_and_no_title_is_told_by_line_and_type(tmp_path, row, message):
+    write(tmp_path / "a.jsonl", [json.dumps({"text": POEM}), json.dumps({"text": POEM, **row})])
+    with pytest.raises(InputError) as caught:
+        gather({**FILES, "paths": ["a.jsonl"]}, tmp_path)
+    assert str(caught.value) == f"source kobita: {message}"
+    (field,) = row
+    assert len(gather({**FILES, "paths": ["a.jsonl"], "fields": {field: None}}, tmp_path)[0]) == 2
+
+
+def test_a_column_that_no_row_has_is_refused_naming_those_there(tmp_path):
+    write(tmp_path / "a.jsonl", [{"body": POEM}, {"body": POEM, "title": "এক"}])
+    for fields, wanted in (({}, "text"), ({"text": "body", "group": "book"}, "book")):
+        with pytest.raises(InputError) as caught:
+            gather({**FILES, "paths": ["a.jsonl"], "fields": fields, "max_records": 1}, tmp_path)
+        found = f"a.jsonl: found no column {wanted}; those there are body, title"
+        assert str(caught.value).endswith(found)
+    late = {"text": "body", "group": "title"}
+    assert len(gather({**FILES, "paths": ["a.jsonl"], "fields": late, "max_records": 1}, tmp_path)[0]) == 1
+
+
+def test_a_parquet_file_s_times_are_dates_but_no_groups(tmp_path):
+    day = datetime(2021, 5, 6, 7, 8, tzinfo=UTC)
+    table = pyarrow.table({"text": [POEM], "retrieved": [day], "group": [day]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    source = {**FILES, "paths": ["a.parquet"]}
+    with pytest.raises(InputError, match=r"a\.parquet:1: column group: found datetime; allowed is a string or a whole"):
+        gather(source, tmp_path)
+    documents, _ = gather({**source, "group_by": "document"}, tmp_path)
+    assert documents[0]["retrieved"] == "2021-05-06T07:08:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +176,7 @@ def test_rows_without_a_usable_text_are_dropped_by_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", b'{"text": "\xff"}'])
+@pytest.mark.parametrize("line", ["{", "[1]", '"text"', "{}{}", b'{"text": "\xff"}', b'{"text": "\xe0\xa6'])
 def test_a_line_that_is_no_json_object_stops_with_file_and_line(tmp_path, line):
     body = json.dumps({"text": POEM}).encode() + b"\n\n" + (line if isinstance(line, bytes) else line.encode())
     write(tmp_path / "a.jsonl", body)
@@ -104,8 +188,12 @@ def test_a_line_that_is_no_json_object_stops_with_file_and_line(tmp_path, line):
     ("change", "message"),
     [
         ({"paths": ["a.txt", "none/*.txt"]}, "source kobita: paths: 'none/*.txt' matches no file"),
-        ({"paths": ["a.*"]}, "source kobita: paths: a.pdf: only .txt, .jsonl, .html, .htm, .xhtml files are read"),
-        ({"paths": ["a.txt"], "fields": {"body": "text"}}, "source kobita: fields: 'body' is no field of a document"),
+        ({"paths": ["a.*"]}, "source kobita: paths: a.pdf: only .jsonl, .json, .csv, .tsv, .parquet, .txt, .html"),
+        (
+            {"paths": ["a.txt"], "fields": {"text": None}},
+            "source kobita: fields: text: found null; allowed is the name",
+        ),
+        ({"paths": ["a.txt"], "fields": {"body": "text"}}, "source kobita: fields: 'body' is no field of these rows"),
         ({"paths": ["."]}, "source kobita: paths: '.' matches no file"),
     ],
 )
@@ -153,11 +241,25 @@ def test_a_sample_stays_when_texts_change_and_rows_are_added(tmp_path):
 def test_counts_and_dropped_rows_are_written(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": POEM}, {"text": 3}, {}])
     source = {**FILES, "paths": ["a.jsonl"]}
-    figures = write_collected(source, "kobita", "bn", 20, tmp_path, tmp_path / "store", **outputs(tmp_path))
+    figures = write_collected(
+        source, "kobita", "documents", "bn", 20, tmp_path, tmp_path / "store", **outputs(tmp_path)
+    )
     assert figures == {"read": 3, "kept": 1, "dropped": {"no text": 1, "text is not a string": 1}}
     assert read_json(outputs(tmp_path)["counts"]) == figures
     assert [row["row"] for row in read_jsonl(outputs(tmp_path)["dropped"])] == [2, 3]
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "dropped"),
+    [("", "nothing, it is empty"), ("\n\n", "nothing, it is empty"), ('{"text": ""}\n', "no text (1)")],
+)
+def test_a_source_without_a_document_is_refused(tmp_path, content, dropped):
+    write(tmp_path / "a.jsonl", content)
+    source = {**FILES, "paths": ["a.jsonl"]}
+    with pytest.raises(InputError) as caught:
+        write_collected(source, "kobita", "documents", "bn", 20, tmp_path, tmp_path / "store", **outputs(tmp_path))
+    assert str(caught.value) == f"source kobita: no document; dropped: {dropped}"
 
 
 @pytest.fixture
@@ -185,6 +287,23 @@ def test_a_dataset_in_the_hub_s_layout_is_streamed(dataset):
     ]
 
 
+def test_a_dataset_s_rows_are_checked_as_a_file_s_are(dataset):
+    columns = {"text": BANGLA[:3], "author": [float("nan")] * 3, "group": [7.0, float("nan"), 7.0], "tags": [["x"]] * 3}
+    (dataset / "table").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table(columns), dataset / "table" / "train.parquet")
+    source = {**HUB, "dataset": "table"}
+    documents, _ = gather(source, dataset)
+    assert [document["group"] for document in documents] == ["kobita/7", "kobita/table#2", "kobita/7"]
+    assert {document["author"] for document in documents} == {"অজানা"}
+    for column, message in (
+        ("tags", "table:1: column tags: found list; allowed is a string or a whole number"),
+        ("book", "dataset: table: found no column book; those there are text, author, group, tags"),
+    ):
+        with pytest.raises(InputError) as caught:
+            gather({**source, "fields": {"group": column}}, dataset)
+        assert str(caught.value) == f"source kobita: {message}"
+
+
 @pytest.mark.parametrize(
     "change", [{"subset": "prose"}, {"split": "nope"}, {"dataset": "no-such/thing"}, {"dataset": "empty"}]
 )
@@ -204,12 +323,17 @@ def test_the_files_of_a_source_are_known_without_reading_them(tmp_path):
     assert served == [str(tmp_path / "site" / "a.html"), str(tmp_path / "site" / "sub" / "b.html")]
     assert source_inputs({**SITE, "serve": None}, tmp_path) == []
     assert source_inputs({**HUB, "dataset": "owner/name"}, tmp_path) == []
+    write(tmp_path / "texts" / "c.pdf", POEM)
+    with pytest.raises(
+        InputError, match=r"^paths: texts/c\.pdf: only \.jsonl, .* files are read, also \.gz and \.zst$"
+    ):
+        source_inputs({**FILES, "paths": ["texts/*"]}, tmp_path)
     with pytest.raises(InputError, match="serve: 'none' is no folder with files"):
         source_inputs({**SITE, "serve": "none"}, tmp_path)
 
 
 def test_asking_for_the_files_of_a_source_loads_nothing_heavy():
-    heavy = {"trafilatura", "lxml", "urllib3", "datasets", "protego", "charset_normalizer"}
+    heavy = {"trafilatura", "lxml", "urllib3", "datasets", "pyarrow", "protego", "charset_normalizer"}
     for module in ("kalam.data.inputs", "kalam.corpus.collect"):
         code = f"import {module}, sys; print(*sorted({heavy} & set(sys.modules)))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from splitting import split
 
 from kalam.corpus.statistics import statistics, write_statistics
 from kalam.data.placement import SPLITS
-from kalam.data.split import split, split_files
+from kalam.data.split import split_files
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 from kalam.files.tables import read_tsv

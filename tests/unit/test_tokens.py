@@ -18,6 +18,7 @@ from kalam.text.tokens import (
     PAD,
     PROBE,
     encode_documents,
+    encode_plain,
     encode_words,
     load_tokenizer,
     prefix_token,
@@ -107,7 +108,7 @@ def test_nothing_is_lost(tokenizer, text):
 def test_documents_stand_between_bos_and_eos(tokenizer):
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     texts = ["বৃষ্টি", "மழை பெய்கிறது"]
-    assert encode_documents(tokenizer, texts) == [[bos, *ids(tokenizer, text), eos] for text in texts]
+    assert [*encode_documents(tokenizer, texts)] == [[bos, *ids(tokenizer, text), eos] for text in texts]
     assert not {bos, eos} & set(ids(tokenizer, texts[0]))
 
 
@@ -116,7 +117,7 @@ def test_the_prefix_is_bos_else_eos_else_an_error(folder):
     assert prefix_token(tokenizer) == tokenizer.bos_token_id
     tokenizer.bos_token = None
     assert prefix_token(tokenizer) == tokenizer.eos_token_id
-    assert encode_documents(tokenizer, ["x"])[0][0] == tokenizer.eos_token_id
+    assert next(encode_documents(tokenizer, ["x"]))[0] == tokenizer.eos_token_id
     tokenizer.eos_token = None
     with pytest.raises(InputError, match="BOS or an EOS"):
         prefix_token(tokenizer)
@@ -217,13 +218,45 @@ def test_the_ids_of_special_tokens_are_known_before(texts, kind):
     assert trained.pad_token_id == FIRST_PIECES[kind].index(PAD)
 
 
-def test_words_and_tokens_come_of_one_encoding(unigram, texts, monkeypatch):
-    calls, encode = [], tokens.encode_plain
-    monkeypatch.setattr(tokens, "encode_plain", lambda *some, **more: calls.append(some) or encode(*some, **more))
-    documents, starts = encode_words(unigram, texts)
-    assert len(calls) == 1
-    assert documents == encode_documents(unigram, texts)
-    assert [len(some) for some in starts] == [len(document) for document in documents]
+def test_a_slow_tokenizer_without_a_backend_gives_documents_too():
+    from transformers import ByT5Tokenizer
+
+    slow = ByT5Tokenizer()
+    assert not slow.is_fast
+    assert [*encode_documents(slow, ["ab", "c </s>"])] == [
+        [1, *encode_plain(slow, text)["input_ids"], 1] for text in ("ab", "c </s>")
+    ]
+
+
+def test_documents_are_those_of_the_library_whatever_was_set_before(tokenizer, unigram, texts):
+    for some in (tokenizer, unigram):
+        written = [*texts, "</s> ১ <s><pad>", "", "x" * 3000]
+        some.backend_tokenizer.enable_truncation(3)
+        some.backend_tokenizer.enable_padding(length=50)
+        some.backend_tokenizer.encode_special_tokens = False
+        found = [*encode_documents(some, written)]
+        around = some.bos_token_id, some.eos_token_id
+        assert found == [[around[0], *ids, around[1]] for ids in encode_plain(some, written)["input_ids"]]
+
+
+def test_texts_are_encoded_as_they_come(tokenizer, unigram):
+    """What was read and not yet given is never more than a batch."""
+    text, read = "বৃষ্টি পড়ে " * 5000, []
+    assert len(text) * 5 > tokens.BATCH
+    for encode, some in ((encode_documents, tokenizer), (encode_words, unigram)):
+        read.clear()
+        given = 0
+        for _ in encode(some, (read.append(1) or text for _ in range(20))):
+            given += 1
+            assert len(read) - given < 5
+        assert given == len(read) == 20
+
+
+def test_words_begin_where_the_pre_tokeniser_cuts(unigram, texts):
+    for text, (ids, starts) in zip(texts, encode_words(unigram, texts), strict=True):
+        words = encode_plain(unigram, text).word_ids()
+        assert starts == [True, *[i == 0 or words[i] != words[i - 1] for i in range(len(words))], True]
+        assert len(ids) == len(starts)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "unigram"])

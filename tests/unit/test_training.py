@@ -7,13 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from own_examples import Given
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
 from kalam.tasks.causal import Task
 from kalam.text.tokens import IGNORED
 from kalam.training.checkpoints import CheckpointFolder
-from kalam.training.loop import shuffled, train
+from kalam.training.feed import shuffled
+from kalam.training.loop import train
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner
 
@@ -57,7 +59,7 @@ def losses(run) -> list[float]:
     return [row["loss"] for row in run.steps]
 
 
-def partly_masked(count: int, context: int) -> list[dict[str, np.ndarray]]:
+def partly_masked(count: int, context: int) -> Given:
     """Windows of one document with another number of predicted tokens each."""
     generator = np.random.default_rng(0)
     made = []
@@ -73,7 +75,7 @@ def partly_masked(count: int, context: int) -> list[dict[str, np.ndarray]]:
                 "document": np.zeros(context, dtype=np.int64),
             }
         )
-    return made
+    return Given(made)
 
 
 def test_the_losses_are_the_trainer_s(tiny, trained, tmp_path):
@@ -197,11 +199,14 @@ def test_where_no_step_helps_the_base_comes_back_untouched(tiny, trained):
 
 
 def test_the_rate_rises_then_falls():
-    def rates(schedule):
-        recipe = Recipe(**RECIPE | {"warmup": 0.2, "schedule": schedule, "final_rate": 0.1})
+    def rates(schedule, warmup=0.2):
+        recipe = Recipe(**RECIPE | {"warmup": warmup, "schedule": schedule, "final_rate": 0.1})
         return [round(recipe.rate(step), 6) for step in range(10)]
 
     assert rates("constant") == [0.005] + [0.01] * 9
+    assert rates("constant", warmup=2) == rates("constant")
+    assert rates("constant", warmup=5)[:6] == [0.002, 0.004, 0.006, 0.008, 0.01, 0.01]
+    assert rates("linear", warmup=10)[-1] == 0.01
     assert rates("linear")[:4] == [0.005, 0.01, 0.01, 0.008875]
     assert rates("cosine")[2] == 0.01
     assert rates("cosine")[6] == pytest.approx(0.0055)
@@ -248,6 +253,36 @@ def test_a_trainable_weight_that_nothing_depends_on_ends_the_training(tiny, trai
         trained(model)
 
 
+class Rare(Task):
+    """The task whose loss depends on a weight of its own from call `since` on."""
+
+    def __init__(self, since: float):
+        super().__init__(SimpleNamespace(pad_token_id=0))
+        self.since, self.calls = since, 0
+
+    def loss(self, model, batch):
+        self.calls += 1
+        total, count = super().loss(model, batch)
+        return (total + model.rare.sum() if self.calls >= self.since else total), count
+
+
+@pytest.mark.parametrize(("since", "ends"), [(17, False), (float("inf"), True)], ids=["reached late", "never reached"])
+def test_an_architecture_that_routes_may_leave_weights_out_of_a_step_but_not_of_many(
+    tiny, trained, monkeypatch, since, ends
+):
+    monkeypatch.setattr("kalam.training.loop.ROUTED_STEPS", 8)  # at 6 calls an evaluation and 2 a step
+    model = tiny()
+    model.config.num_experts = 2
+    model.rare = torch.nn.Parameter(torch.ones(3))
+    if ends:
+        with pytest.raises(InputError, match=r"no gradient reaches 1 of 22 trainable weights: rare \(in 8 steps\)"):
+            trained(model, Rare(since))
+    else:
+        run = trained(model, Rare(since))
+        assert run.progress.unreached == []
+        assert not torch.equal(model.rare, torch.ones(3))
+
+
 def test_a_gradient_that_is_zero_is_named(tiny, trained, caplog):
     class Idle(Task):
         def loss(self, model, batch):
@@ -283,8 +318,8 @@ def test_a_run_that_never_gets_better_than_its_base_is_flagged(tiny, causal, str
 
 def test_epochs_are_steps_once_the_windows_are_counted():
     recipe = Recipe(seed=0, learning_rate=1.0, epochs=1.5, batch=4)
-    assert recipe.for_windows(11).steps == 5
+    assert recipe.for_examples(11).steps == 5
     assert recipe.identity()["epochs"] == 1.5
     assert "steps" not in recipe.identity()
     given = Recipe(seed=0, learning_rate=1.0, steps=3)
-    assert given.for_windows(11) == given
+    assert given.for_examples(11) == given

@@ -1,10 +1,18 @@
 """A configuration that cannot be meant is refused before any job, in one line that says what is allowed."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline import Outcome, Project
+import yaml
+from pipeline import ROOT, SMALL, Outcome, Project, select_texts
+
+from kalam.configuration.resolve import load_schema, resolve
+from kalam.data.inputs import source_inputs
+from kalam.export.convertible import require_exportable
+from kalam.files.errors import InputError
+from kalam.models.objections import require_trainable
 
 Section = dict[str, Any]
 
@@ -39,7 +47,6 @@ def together(*changes: Callable[[Section], None]) -> Callable[[Section], None]:
     return change
 
 
-SONG = {"kind": "files", "register": "song", "paths": ["resources/bangla/everyday.jsonl"]}
 WRONG = {
     "unknown key of a project": (
         setting("modells", {}),
@@ -96,7 +103,7 @@ WRONG = {
     ),
     "unknown field": (
         setting("datasets.text.sources.everyday.fields", {"txt": "body"}),
-        "projects.bangla.datasets.text.sources.everyday.fields: found 'txt'; allowed is one of author, group",
+        "projects.bangla.datasets.text.sources.everyday.fields: found 'txt'; allowed is one of answer, author, group",
     ),
     "name with a capital": (
         setting("runs", {"Adapt": {}}),
@@ -121,11 +128,6 @@ WRONG = {
     "model called best": (
         lambda section: section["models"].update(best=section["models"]["llama"]),
         "projects.bangla.models: found best",
-    ),
-    "source that nothing uses": (
-        setting("datasets.text.sources.songs", SONG),
-        "projects.bangla.datasets.text.sources.songs.register: found song, which no model, run or candidate uses; "
-        "used are prose, verse",
     ),
     "register that no source has": (
         setting("runs.adapt.parts", ["song"]),
@@ -212,6 +214,68 @@ GONE = {
 }
 
 
+# One of each kind goes through Snakemake too: the schema, its settings against each other, exports, training.
+IN_THE_WORKFLOW = (
+    "unknown key of a project",
+    "base that does not exist",
+    "export of a base that llama.cpp does not have",
+    "heads that do not divide",
+)
+
+
+def accept(config: dict[str, Any]) -> dict[str, Any]:
+    """As rules/common.smk does."""
+    config = resolve(config, load_schema(ROOT / "config/schema.yaml"))
+    require_exportable(config["projects"])
+    require_trainable(config["projects"])
+    return config
+
+
+def require_refused(line: str, config: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as error:
+        accept(config)
+    assert str(error.value).startswith(f"config: {line}")
+    assert "\n" not in str(error.value)
+
+
+def small(change: Callable[[Section], None] = lambda section: None) -> dict[str, Any]:
+    section = json.loads(json.dumps(SMALL))  # without what its parts share
+    change(section)
+    return {"projects": {"bangla": section}}
+
+
+def test_the_configuration_that_is_spoilt_here_is_accepted():
+    accept(small())
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_configuration_is_refused(name):
+    change, line = WRONG[name]
+    require_refused(line, small(change))
+
+
+@pytest.mark.parametrize("argument", COMMAND_LINE)
+def test_a_wrong_setting_on_the_command_line_is_refused(argument):
+    require_refused(COMMAND_LINE[argument], small() | yaml.safe_load(argument.replace("=", ": ")))
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_sources_that_are_not_there_are_refused(name, tmp_path):
+    """Named by the place in the source; rules/text.smk puts before it where the source stands."""
+    change, line = GONE[name]
+    select_texts(ROOT / "resources/bangla", tmp_path / "resources/bangla")
+    sources = accept(small(change))["projects"]["bangla"]["datasets"]["text"]["sources"]
+    (source,) = [source for source in sources if line.startswith(f"projects.bangla.datasets.text.sources.{source}.")]
+    with pytest.raises(InputError) as error:
+        source_inputs(sources[source], tmp_path)
+    assert f"projects.bangla.datasets.text.sources.{source}.{error.value}" == line
+    for other in sources.keys() - {source}:
+        assert source_inputs(sources[other], tmp_path)
+
+
+# --- in the workflow
+
+
 def refused(project: Project, line: str, *arguments: str) -> Outcome:
     """Run Snakemake and check that it refuses: with this line, without a trace or a job, the results untouched."""
     before = project.digests()
@@ -228,8 +292,8 @@ def refused(project: Project, line: str, *arguments: str) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_configuration_is_refused(finished_copy, name):
+@pytest.mark.parametrize("name", IN_THE_WORKFLOW)
+def test_the_workflow_refuses_before_it_looks_at_any_file(finished_copy, name):
     change, line = WRONG[name]
     with finished_copy.changed() as section:
         change(section)
@@ -237,14 +301,13 @@ def test_a_wrong_configuration_is_refused(finished_copy, name):
     assert "Building DAG" not in outcome.output
 
 
-@pytest.mark.parametrize("argument", COMMAND_LINE)
-def test_a_wrong_setting_on_the_command_line_is_refused(finished_copy, argument):
+@pytest.mark.parametrize("argument", ["steps=2.5", "projects=3"])
+def test_the_workflow_refuses_what_the_command_line_says(finished_copy, argument):
     refused(finished_copy, COMMAND_LINE[argument], "--config", argument)
 
 
-@pytest.mark.parametrize("name", GONE)
-def test_sources_that_are_not_there_are_refused(finished_copy, name):
-    """Old results of the source are no excuse."""
+@pytest.mark.parametrize("name", ["one glob of two without a file", "site that is not there"])
+def test_old_results_of_a_source_that_is_not_there_are_no_excuse(finished_copy, name):
     change, line = GONE[name]
     with finished_copy.changed() as section:
         change(section)
@@ -257,9 +320,15 @@ def test_sources_that_are_not_there_are_refused_at_the_first_run_too(project):
     refused(project, "projects.bangla.datasets.text.sources.poems.paths: 'nothing/*.txt' matches no file")
 
 
-@pytest.mark.parametrize("name", ["runs/other/meta.json", "models/other/meta.json", "data/text/clean/other.jsonl"])
+@pytest.mark.parametrize("name", ["runs/other/meta.json", "models/other/meta.json", "data/other/train.jsonl"])
 def test_a_file_of_a_part_that_is_not_configured_has_no_rule(finished_copy, name):
     outcome = finished_copy.snakemake(f"results/bangla/{name}")
     assert outcome.status == 1
     assert f"No rule to produce results/bangla/{name}" in outcome.output
     assert "KeyError" not in outcome.output
+
+
+@pytest.mark.parametrize("folder", ["sources", "clean"])
+def test_a_file_of_a_source_that_is_not_configured_is_refused(finished_copy, folder):
+    line = "projects.bangla.datasets.text.sources: missing key other, of which a file is wanted"
+    refused(finished_copy, line, f"results/bangla/data/text/{folder}/other.jsonl")

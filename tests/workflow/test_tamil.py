@@ -132,6 +132,11 @@ def test_every_run_has_its_part_of_the_page(tamil):
         "Hidden tokens: project tamil, run mlm of xlmr",
         "Hidden tokens: project tamil, run mlm2 of xlmr",
     ]
+    tables = [line for line in text.splitlines() if line.startswith("Runs on the same text:")]
+    assert tables == [
+        "Runs on the same text: project tamil, adapt, again, whole",
+        "Runs on the same text: project tamil, mlm, mlm2",
+    ]
     assert "base gemma after adapt" in text
     assert "base gemma after again" in text
 
@@ -185,7 +190,8 @@ def test_how_tokens_are_hidden_is_a_setting_of_the_run(tamil, tmp_path):
     runs = TAMIL["runs"] | {"mlm2": TAMIL["runs"]["mlm2"] | {"masked": {"share": 0.3}}}
     configure(project, TAMIL | {"runs": runs})
     jobs = project.plan(RESULTS / "ppl.txt").jobs
-    assert jobs == {"train_run": 1, "score_masked": 2, "fillings": 1, "curves": 1, "evaluate_masked": 1, "ppl": 1}
+    after = {"train_run": 1, "score_masked": 2, "fillings": 1, "curves": 1, "evaluate_masked": 1, "ppl": 1}
+    assert jobs == after | {"run_table": 1}, "the two masked runs no longer stand in one table"
 
 
 def test_a_run_that_others_begin_with_is_followed_by_them(tamil):

@@ -18,8 +18,8 @@ class Task(causal.Task):
         super().__init__(tokenizer)
 
     @staticmethod
-    def encode(tokenizer, texts):
-        return causal.Task.encode(tokenizer, [turned(text) for text in texts])
+    def encode(tokenizer, rows):
+        return causal.Task.encode(tokenizer, [{**row, "text": turned(row["text"])} for row in rows])
 
 
 def score(model, tokenizer, documents: list[dict[str, Any]], **settings: Any) -> list[dict[str, Any]]:

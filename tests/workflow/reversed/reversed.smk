@@ -55,6 +55,7 @@ rule page_reversed:
         head=head("runs"),
         settings={},
         language=setting("language"),
+        row=language("direction"),
         parts=setting("runs/{run}/parts"),
         quantisation=setting("runs/{run}/quantisation"),
         code=code("page_run.py", MODULE),
