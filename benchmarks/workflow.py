@@ -102,6 +102,8 @@ def projects(count: int, sources: int) -> dict[str, object]:
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     project = config["projects"]["bangla"]
     given = project["datasets"]["text"]["sources"]
+    for source in given.values():
+        source.pop("title", None)  # unknown to older revisions, and nothing to a plan
     others = {f"source{number:04}": given["everyday"] for number in range(sources - 1)}
     project["datasets"]["text"]["sources"] = {"poems": given["poems"], **others}
     return {"projects": {f"project{number:02}": copy.deepcopy(project) for number in range(count)}}
