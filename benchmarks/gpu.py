@@ -1,6 +1,6 @@
 """The training engine beside transformers' Trainer at the shapes of small hub models, on the card that is there.
 
-python -m benchmarks.gpu [--scale real|small] [--shapes ...] [--contexts 512 1024 ...] [--rounds 2]
+python -m benchmarks.gpu [--scale real|small] [--shapes ...] [--contexts 512 1024 ...] [--rounds 2] [--steps 12]
 python -m benchmarks.gpu --one-step [--shapes ...]        (without a GPU, for the memory of the real shapes)
 
 Random weights, NF4 and LoRA on all linear layers, gradient checkpointing, documents as long as real
@@ -224,9 +224,12 @@ def one_steps(shapes: list[str], folder: Path) -> dict[str, Any]:
     return {"machine": machine(), "allocator": allocator, "context": GOAL_CONTEXT, "shapes": found}
 
 
-def run(scale: str, names: list[str], contexts: tuple[int, ...], rounds: int, folder: Path) -> dict[str, Any]:
+def run(
+    scale: str, names: list[str], contexts: tuple[int, ...], rounds: int, steps: int | None, folder: Path
+) -> dict[str, Any]:
     name, tokens = lengths(folder)
     settings = {key: SCALES[scale][key] for key in ("windows", "steps", "warm")}
+    settings["steps"] = steps or settings["steps"]
     shapes: dict[str, Any] = {}
     for shape in names:
         base = base_model(small(SHAPES[shape]) if scale == "small" else SHAPES[shape], folder / shape)
@@ -258,6 +261,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", choices=SCALES, default="real" if torch.cuda.is_available() else "small")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--contexts", type=int, nargs="+")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--one-step", action="store_true", help="of the real shapes, for its memory")
@@ -267,4 +271,4 @@ if __name__ == "__main__":
             write_result("gpu_one_step", one_steps(given.shapes, Path(temporary)))
         else:
             contexts = tuple(given.contexts or SCALES[given.scale]["contexts"])
-            write_result("gpu", run(given.scale, given.shapes, contexts, given.rounds, Path(temporary)))
+            write_result("gpu", run(given.scale, given.shapes, contexts, given.rounds, given.steps, Path(temporary)))

@@ -1,10 +1,12 @@
-"""Scoring of texts longer than the context, beside lm-evaluation-harness: processor seconds for the same windows.
+"""Scoring of texts longer than the context, beside lm-evaluation-harness: seconds for the same windows.
 
 python -m benchmarks.scoring        (wants lm_eval, and real texts in KALAM_DATA, else the sample texts)
 
-Both are given the same model, in fp32 and on one core, and the same windows: the harness as requests of context and
-continuation in batches of as many. They take turns; the first turn warms up. The harness adds up each window's
-log-likelihoods in fp32; what both are beside the sums in fp64, from whole logits, is given with them.
+Both are given the same model, and the same windows: the harness as requests of context and continuation in batches of
+as many. They take turns; the first turn warms up. Without a GPU these are small models in fp32 and the seconds those of
+one core (scoring.json); on one they are the shapes of `benchmarks.gpu` in bf16 and the seconds the clock's
+(gpu_scoring.json). The harness adds up each window's log-likelihoods in fp32; what both are beside the sums in fp64,
+from whole logits, is given with them.
 
 What can be saved. Both pass every token of every window through the body of the model, in batches of like length. The
 harness makes logits of all positions and their log-softmax; Kalam those of scored positions, a slice of the vocabulary
@@ -28,23 +30,27 @@ import math
 import os
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import torch
 
+from benchmarks.gpu import SHAPES
+from benchmarks.gpu_training import now
 from benchmarks.workflow import ROOT, machine, write_result
 from kalam.evaluation.perplexity import Window, encode, score, windows
 from kalam.files.jsonl import read_jsonl
+from kalam.machine.devices import device_name
 from kalam.models.scratch import initialise
 from kalam.text.tokens import prefix_token, train_tokenizer
 
-CONTEXT, STRIDE, BATCH, ROUNDS = 4096, 2048, 8, 2
-DOCUMENTS, SIZE = 2, 12_000  # texts, and bytes of each
+GPU = torch.cuda.is_available()
+CONTEXT, STRIDE, BATCH, ROUNDS = (8192, 4096, 8, 3) if GPU else (4096, 2048, 8, 2)
+DOCUMENTS, SIZE = (8, 60_000) if GPU else (2, 12_000)  # texts, and bytes of each
 COMMON = {"max_position_embeddings": 4096, "tie_word_embeddings": True, "num_hidden_layers": 8}
 SMALL = COMMON | {"hidden_size": 320, "intermediate_size": 896, "num_attention_heads": 4, "head_dim": 80}
 WIDE = SMALL | {"hidden_size": 128, "intermediate_size": 384, "head_dim": 32}
-MODELS = {  # an architecture, and the rows of its vocabulary where those are more than the tokenizer's pieces
+ON_GPU = {name: (shape | {"max_position_embeddings": 4096}, shape["vocab_size"]) for name, shape in SHAPES.items()}
+ON_CPU = {  # an architecture, and the rows of its vocabulary where those are more than the tokenizer's pieces
     "llama": ({"model_type": "llama"} | SMALL, None),
     "gemma3, sliding window": ({"model_type": "gemma3_text", "sliding_window": 256} | SMALL, None),
     "llama, 262144 pieces": ({"model_type": "llama"} | WIDE, 262_144),
@@ -64,10 +70,12 @@ def texts() -> tuple[str, list[str]]:
     return name, [piece.decode(errors="ignore") for piece in pieces]
 
 
-def harness(model, tokenizer, cut: list[Window]) -> float:
+def harness(model, tokenizer, sample: list[str], cut: list[Window]) -> float:
     """The negative log-likelihood of the windows' scored tokens by lm-evaluation-harness, in nats."""
     from lm_eval.models.huggingface import HFLM
 
+    for text in sample:  # which it does itself where it is not given tokens
+        tokenizer(text, add_special_tokens=False)
     peer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH, max_length=COMMON["max_position_embeddings"])
     requests = [(("", ""), w.tokens[: -w.scored], w.tokens[-w.scored :]) for w in cut]
     return -math.fsum(found for found, _ in peer._loglikelihood_tokens(requests, disable_tqdm=True))
@@ -83,29 +91,34 @@ def exact(model, cut: list[Window]) -> float:
     total = []
     for window in cut:
         with torch.inference_mode():
-            logits = model(torch.tensor([window.tokens]), use_cache=False).logits[0, -window.scored - 1 : -1]
+            ids = torch.tensor([window.tokens], device=model.device)
+            logits = model(ids, use_cache=False).logits[0, -window.scored - 1 : -1]
         for row, token in zip(logits, window.tokens[-window.scored :], strict=True):
             total.append(float(row.double().logsumexp(-1) - row[token].double()))
     return math.fsum(total)
 
 
 def compare(architecture: dict, rows: int | None, tokenizer, sample: list[str]) -> dict[str, object]:
+    of_files = ("vocab_size", "sliding_window_pattern")  # the tokenizer's, and by another name in transformers' own
+    architecture = {key: value for key, value in architecture.items() if key not in of_files}
     model = initialise(architecture, tokenizer, 0).eval()
     if rows is not None:
         model.resize_token_embeddings(rows, mean_resizing=False)
+    if GPU:
+        model.to("cuda", torch.bfloat16)
     cut = [
         window
         for number, text in enumerate(sample)
         for window in windows(number, *encode(tokenizer, text)[:2], prefix_token(tokenizer), CONTEXT, STRIDE)
     ]
-    ways = {"kalam": lambda: kalam(model, tokenizer, sample), "harness": lambda: harness(model, tokenizer, cut)}
+    ways = {"kalam": lambda: kalam(model, tokenizer, sample), "harness": lambda: harness(model, tokenizer, sample, cut)}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     sums = {}
     for number in range(ROUNDS + 1):
         for way, function in ways.items():
-            started = time.process_time()
+            started = now()
             sums[way] = function()
-            seconds[way] += [time.process_time() - started] * (number > 0)
+            seconds[way] += [now() - started] * (number > 0)
     true, tokens = exact(model, cut), sum(len(window.tokens) for window in cut)
     ratios = [ours / theirs for ours, theirs in zip(*seconds.values(), strict=True)]
     return {
@@ -126,13 +139,15 @@ if __name__ == "__main__":
     name, sample = texts()
     tokenizer = train_tokenizer(sample, 3000)
     results = {}
-    for model, (architecture, rows) in MODELS.items():
+    for model, (architecture, rows) in (ON_GPU if GPU else ON_CPU).items():
         results[model] = compare(architecture, rows, tokenizer, sample)
         print(model, results[model], file=sys.stderr, flush=True)
     write_result(
-        "scoring",
+        "gpu_scoring" if GPU else "scoring",
         {
             "machine": machine(),
+            "device": device_name(),
+            "arithmetic": "bf16" if GPU else "fp32",
             "load_average": [round(load, 1) for load in os.getloadavg()],
             "lm_eval": importlib.metadata.version("lm_eval"),
             "torch": torch.__version__,

@@ -282,3 +282,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished_copy(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished workflow, to be changed."""
     return finished.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def llama_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of llama.cpp's tools: that of a run of the workflow here, else built once for all workers."""
+    rules = (ROOT / "rules/export.smk").read_text(encoding="utf-8")
+    version = re.search(r'"version": "(.+)"', rules)[1]
+    built = Path("results/.tools") / f"llama.cpp-{version}"
+    if (ROOT / built / "manifest.json").exists():
+        return ROOT / built
+
+    def build(folder: Path) -> Outcome:
+        return Project.make(folder).snakemake(built / "manifest.json", timeout=30 * MINUTES)
+
+    return made_once(tmp_path_factory, "llama_cpp", build) / built

@@ -74,8 +74,10 @@ def lock_folder() -> Path:
 def on_this_machine() -> list[str]:
     """The names of the devices that may be lent: those in CUDA_VISIBLE_DEVICES, else all."""
     for name in (VISIBLE, PRETENDED):
-        if name in os.environ:
+        if os.environ.get(name):
             return [device for device in os.environ[name].split(",") if device.strip()]
+    if VISIBLE in os.environ:
+        return []
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
     except FileNotFoundError:

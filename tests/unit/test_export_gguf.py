@@ -1,22 +1,19 @@
 """GGUF of tiny models by llama.cpp itself. Slow: the tools are built first, where no workflow run has done so."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
+from pipeline import llama_cpp  # noqa: F401
 
 from kalam.export import architectures
 from kalam.export.convert import convert, convert_adapter, convert_projector
 from kalam.export.importance import importance
 from kalam.export.quantise import quantise
-from kalam.export.tools import build_tools
 from kalam.export.verify import verify, verify_adapter
 from kalam.files.errors import InputError
 from kalam.files.jsonl import write_json, write_jsonl
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 GEMMA = {"query_pre_attn_scalar": 8, "layer_types": ["sliding_attention"] * 2}
 WIDE = {"hidden_size": 256, "intermediate_size": 256}
 EVALUATION = {"context": 64, "stride": 32}
@@ -26,14 +23,8 @@ EXPORTS = {"tokens": 400, "bounds": BOUNDS | {"q8_0": LOOSE, "q4_k_m": LOOSE}}
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory):
-    rules = (ROOT / "rules/export.smk").read_text(encoding="utf-8")
-    release = dict(re.findall(r'"(package|version|sha256)": "(.+)"', rules))
-    built = ROOT / f"results/.tools/llama.cpp-{release['version']}"
-    if not (built / "manifest.json").exists():
-        built = tmp_path_factory.mktemp("tools") / "llama.cpp"
-        build_tools(release, built, 2)
-    return built
+def tools(llama_cpp):  # noqa: F811
+    return llama_cpp
 
 
 @pytest.fixture

@@ -1,3 +1,3 @@
 """The workflow's fixtures."""
 
-from pipeline import finished, finished_copy, project  # noqa: F401
+from pipeline import finished, finished_copy, llama_cpp, project  # noqa: F401

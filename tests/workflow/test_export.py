@@ -2,9 +2,10 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 import pytest
-from pipeline import RESULTS, ROOT, Project
+from pipeline import RESULTS, Project
 
 pytestmark = pytest.mark.slow
 LOOSE = {"divergence": 0.05, "agreement": 0.5}  # after sixteen steps every token is as likely as the next
@@ -19,10 +20,8 @@ EXPORTS = {
 
 
 @pytest.fixture
-def exported(finished_copy: Project) -> Project:
-    built = ROOT / "results/.tools"
-    if built.is_dir():
-        shutil.copytree(built, finished_copy / "results/.tools", symlinks=True)
+def exported(finished_copy: Project, llama_cpp: Path) -> Project:
+    shutil.copytree(llama_cpp, finished_copy / "results/.tools" / llama_cpp.name, symlinks=True)
     with finished_copy.changed() as section:
         section["exports"] = EXPORTS
     finished_copy.run()
