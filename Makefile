@@ -60,6 +60,7 @@ config/README.md: setup FORCE
 docs/dag.svg: setup FORCE
 	$(SNAKEMAKE) --rulegraph dot results/bangla/ppl.txt | sed 's/graph\[/graph[rankdir=LR, /' | dot -Tsvg > $@
 
-# What can be made again; `checkpoints/` holds trainings and stays.
+# What can be made again; `checkpoints/` holds trainings and stays, and so does the build of llama.cpp (`results/.tools`).
 clean:
-	rm -rf results logs .snakemake
+	test ! -d results || find results -mindepth 1 -maxdepth 1 ! -name .tools -exec rm -rf {} +
+	rm -rf logs .snakemake

@@ -1,4 +1,6 @@
 # Kalam: from raw sources to evaluated models, one project of the configuration at a time.
+import gc
+
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -23,6 +25,10 @@ for task in tasks():
 include: "rules/folds.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
+
+
+# All that is loaded by now stays to the end: no search for garbage need go through it again.
+gc.freeze()
 
 
 def every_file(wildcards):

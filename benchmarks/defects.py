@@ -66,7 +66,7 @@ def main(revision: str) -> None:
         there, here = copy_of(revision, Path(folder, "before")), copy_of("", Path(folder, "now"))
         print(*COLUMNS, sep="\t", flush=True)
         for defect in defects:
-            now = first_failure(here, defect, defect["tests"])
+            now = first_failure(here, defect | defect.get("here", {}), defect["tests"])
             then = first_failure(there, defect, [now]) if now != NOTHING else NOTHING
             if then == NOTHING:
                 then = first_failure(there, defect, defect["tests"])

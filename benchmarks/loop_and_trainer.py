@@ -27,6 +27,7 @@ from kalam.training.task import stack
 
 ROUNDS, STEPS, CONTEXT, BATCH = 5, 30, 256, 4
 LORA = {
+    "embeddings": False,
     "rank": 16,
     "alpha": 32,
     "dropout": 0.05,

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.packing import texts
-from benchmarks.workflow import ROOT, machine, write_result
+from benchmarks.workflow import ROOT, machine, peak_memory_mb, write_result
 from kalam.files.jsonl import write_json, write_jsonl
 from kalam.text.batches import batches
 from kalam.text.tokens import BATCH, load_tokenizer, save_tokenizer, train_tokenizer
@@ -43,7 +43,9 @@ def kalam(folder: Path, rows: Path) -> float:
     seconds = 0.0
     for file in (folder / "few.jsonl", rows):  # the first loads the libraries
         begun = time.process_time()
-        tokenise_run("causal", folder / "base.json", {"train": file}, ["all"], {"train": folder / "tokens.safetensors"})
+        tokenise_run(
+            "causal", folder / "base.json", {"train": file}, ["all"], {}, {"train": folder / "tokens.safetensors"}
+        )
         seconds = time.process_time() - begun
     return seconds
 
@@ -58,11 +60,6 @@ def library(folder: Path, rows: Path) -> float:
         backend.encode_batch_fast(batch, add_special_tokens=False)
         seconds += time.process_time() - begun
     return seconds
-
-
-def peak_memory_mb() -> int:
-    """The largest resident size of this program; `ru_maxrss` would count what its parent had before it began."""
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1000
 
 
 def turn(way: str, folder: Path, rows: Path) -> dict[str, float]:

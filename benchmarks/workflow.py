@@ -4,8 +4,9 @@ python -m benchmarks.workflow [REVISION]
 
 By itself it measures what planning costs: the processor seconds of `snakemake -n all`, for 20 projects and for one
 project with 400, 800 and 2,000 sources, the least of some rounds; beside it that of `snakemake --version`, which starts
-and does nothing. With a revision of this repository, that one plans in turns with what stands here; a plan that takes
-more than LIMIT processor seconds is stopped.
+and does nothing. What a plan keeps for the next (docs/how-it-works.md), the second round finds. With a revision of this
+repository, that one plans in turns with what stands here; a plan that takes more than LIMIT processor seconds is
+stopped.
 """
 
 import copy
@@ -81,6 +82,11 @@ def machine() -> dict[str, object]:
 def peak_memory_gb() -> float:
     """The largest resident size of a process this one waited for, in GB."""
     return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6, 2)
+
+
+def peak_memory_mb() -> int:
+    """The largest resident size of this program; `ru_maxrss` would count what its parent had before it began."""
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1000
 
 
 def write_result(name: str, result: dict) -> None:

@@ -1,7 +1,7 @@
 # What all rule files share: the checked configuration, digests of code, constraints of wildcards, the rows of a dataset.
 # requires: config, config/schema.yaml, config/tasks.yaml, config/languages.yaml
 # provides: config (complete), code(), within(), one_of(), rows(), in_shards(), shards_of(), setting(), language(),
-#           run_weights(), model_weights()
+#           without_braces(), digests_of_braced(), run_weights(), model_weights()
 
 import logging
 import re
@@ -11,8 +11,10 @@ from kalam.configuration.cross_validation import rows_folder
 from kalam.configuration.project import candidates, exported_runs, runs_of
 from kalam.configuration.resolve import load_schema, resolve
 from kalam.configuration.tasks import tasks
+from kalam.configuration.written import require_well_written
 from kalam.export.convertible import require_exportable
 from kalam.files.code import digest_code
+from kalam.files.digests import digest_file
 from kalam.files.errors import InputError
 from kalam.machine.devices import require_devices
 from kalam.models.objections import require_trainable
@@ -36,6 +38,8 @@ def gpus_asked_for():
 
 
 try:
+    if not in_a_job:
+        require_well_written(workflow.configfiles)
     schema = load_schema(ROOT / "config/schema.yaml")
     config = resolve(config, schema)
     require_exportable(config["projects"])
@@ -56,12 +60,17 @@ def one_of(names):
 def within(folder, names):
     """A wildcard constraint: the names that `names` gives of a project, each in that project's folder only.
 
-    Two projects may have a model or a run of one name that come about by different rules.
+    Two projects may have a model or a run of one name that come about by different rules. Names that all projects
+    have in common need no look at the folder, and a pattern of many projects is long.
     """
-    found = {name: names(project) for name, project in config["projects"].items()}
-    return "|".join(
-        f"(?<=/{name}/{folder}/)(?:{one_of(some)})" for name, some in found.items()
-    )
+    found = {name: set(names(project)) for name, project in config["projects"].items()}
+    common = set.intersection(*found.values())
+    others = [
+        f"(?<=/{name}/{folder}/)(?:{one_of(some - common)})"
+        for name, some in found.items()
+        if some - common
+    ]
+    return "|".join([one_of(common), *others])
 
 
 wildcard_constraints:
@@ -169,6 +178,16 @@ def shards_of(part, pattern):
         return expand(pattern, **wildcards, shard=range(1, count + 1), shards=count)
 
     return files
+
+
+def without_braces(files):
+    """The files that an input function can give: in what it gives, Snakemake takes braces for wildcards."""
+    return [file for file in files if "{" not in file]
+
+
+def digests_of_braced(files):
+    """A parameter: the digests of the other files, by which a rule is run again where one of them changes."""
+    return {file: digest_file(file) for file in files if "{" in file}
 
 
 def setting(path):

@@ -3,7 +3,9 @@
 # provides: results/{project}/exports.txt, .../exports/{run}/meta.json, .../exports/{run}.{quant}.{gguf,json},
 #           results/.tools/{llama.cpp}/manifest.json
 
-from kalam.configuration.project import export_kinds
+from kalam.configuration.project import export_kinds, root
+from kalam.configuration.tasks import BEST
+from kalam.export.licences import makers, models_behind
 
 LLAMA_CPP = {
     "package": "llama_cpp_python",
@@ -53,6 +55,35 @@ def run_statistics(wildcards):
     """How much text each source gives to each split of a run's dataset."""
     dataset = section("runs", wildcards)["dataset"]
     return f"results/{wildcards.project}/data/{dataset}/statistics.tsv"
+
+
+def bases_of_run(wildcards):
+    """The models that a run may have begun with, what they extend included."""
+    project = config["projects"][wildcards.project]
+    name = root(project["runs"], wildcards.run)
+    names = candidates(project) if name == BEST else [name]
+    return list(
+        dict.fromkeys(m for n in names for m in models_behind(project["models"], n))
+    )
+
+
+def models_of_run(wildcards):
+    """The `meta.json` of the models that a run may have begun with."""
+    return [
+        f"results/{wildcards.project}/models/{name}/meta.json"
+        for name in bases_of_run(wildcards)
+    ]
+
+
+def datasets_of_run(wildcards):
+    """The datasets that went into a run: its own, its earlier runs' and its base's."""
+    project = config["projects"][wildcards.project]
+    makers_of_all = [
+        maker
+        for base in bases_of_run(wildcards)
+        for _, maker in makers(project, wildcards.run, base)
+    ]
+    return sorted({m["dataset"] for m in makers_of_all if m.get("dataset")})
 
 
 def gguf_files(wildcards):
@@ -118,6 +149,11 @@ rule card:
     """Write the model card of an export."""
     input:
         merged="results/{project}/exports/{run}/meta.json",
+        models=models_of_run,
+        train=lambda wildcards: [
+            f"results/{wildcards.project}/data/{name}/train.jsonl"
+            for name in datasets_of_run(wildcards)
+        ],
         metrics="results/{project}/runs/{run}/metrics.tsv",
         statistics=run_statistics,
     output:
@@ -131,6 +167,7 @@ rule card:
         "../envs/corpus.yaml"
     params:
         project=lambda wildcards: config["projects"][wildcards.project],
+        datasets=lambda wildcards: datasets_of_run(wildcards),
         code=code("card.py"),
     message:
         "{wildcards.project}: writing the card of {wildcards.run}"
@@ -341,6 +378,54 @@ rule exports:
         "{wildcards.project}: writing exports.txt"
     script:
         "../scripts/exports.py"
+
+
+# What is made of a section of a project, and what the section then has some of.
+MADE_OF = {
+    "candidates.tsv": ("models", candidates),
+    "models/best.json": ("models", candidates),
+    "ppl.txt": ("runs", lambda project: project["runs"]),
+    "metrics.tsv": ("runs", lambda project: project["runs"]),
+    "exports.txt": ("exports", exported_runs),
+}
+
+
+def without_their_section():
+    """A wildcard constraint: the files of each project that it lacks the section for."""
+    return (
+        "|".join(
+            f"(?<=results/{name}/){re.escape(file)}"
+            for name, project in config["projects"].items()
+            for file, (_, some) in MADE_OF.items()
+            if not some(project)
+        )
+        or "(?!)"
+    )
+
+
+def missing_section(wildcards):
+    """Say what is to be added to the project."""
+    section, _ = MADE_OF[wildcards.asked]
+    allowed = f"{section}: {{...}}"
+    if section == "exports":
+        runs = ", ".join(config["projects"][wildcards.project]["runs"]) or "none yet"
+        allowed = f"exports: {{runs: [...]}}, with some of the runs ({runs})"
+    there = config["projects"][wildcards.project].get(section)
+    found = f"{section}: found none" if there else f"missing key {section}"
+    raise SystemExit(
+        f"config: projects.{wildcards.project}: {found}, of which {wildcards.asked} is made; "
+        f"allowed is {allowed}, see config/README.md"
+    )
+
+
+rule without_section:
+    """Say what a file is made of that a project has no section for."""
+    input:
+        missing_section,
+    output:
+        "results/{project}/{asked}",
+    wildcard_constraints:
+        asked=without_their_section(),
 
 
 rule upload:

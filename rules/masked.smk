@@ -15,6 +15,7 @@ def hiding(wildcards):
         "share": run["masked"]["share"],
         "seed": config["seed"],
         "batch": config["projects"][wildcards.project]["evaluation"]["batch"],
+        "draws": config["projects"][wildcards.project]["evaluation"]["draws"],
     }
 
 
@@ -152,6 +153,7 @@ rule evaluate_masked:
         settings=lambda wildcards: {
             "language": config["projects"][wildcards.project]["language"],
             "share": section("runs", wildcards)["masked"]["share"],
+            "draws": config["projects"][wildcards.project]["evaluation"]["draws"],
         },
         resamples=setting("evaluation/resamples"),
         seed=config["seed"],

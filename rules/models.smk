@@ -32,7 +32,7 @@ def scratch_in_shards(whether=True):
 
 def model_files(wildcards):
     """The files a model is linked from, where they lie in a local folder."""
-    return local_files(section("models", wildcards))
+    return without_braces(local_files(section("models", wildcards)))
 
 
 def extended_base(wildcards):
@@ -57,6 +57,9 @@ rule fetch_model:
         "../envs/train.yaml"
     params:
         model=setting("models/{model}"),
+        braced=lambda wildcards: digests_of_braced(
+            local_files(section("models", wildcards))
+        ),
         head=head("models"),
         code=code("fetch_model.py"),
     message:

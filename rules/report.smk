@@ -3,7 +3,7 @@
 # provides: results/{project}/ppl.txt, .../metrics.tsv, .../provenance.json, .../runs.{tsv,txt} of runs on the same text
 
 from kalam.configuration.project import runs_in_order
-from kalam.configuration.side_by_side import reported, side_by_side
+from kalam.configuration.side_by_side import entries, reported, side_by_side
 
 
 def of_runs(file):
@@ -53,19 +53,6 @@ def candidates_table(wildcards):
     """The comparison of base models, where there is one."""
     some = candidates(config["projects"][wildcards.project])
     return [f"results/{wildcards.project}/candidates.tsv"] if some else []
-
-
-def entries(wildcards):
-    """What the page says of each run: its name, those behind it, and what the row of its task says."""
-    project = config["projects"][wildcards.project]
-    for name, runs in reported(project).items():
-        task = tasks()[project["runs"][runs[0]]["task"]]
-        yield {
-            "run": name,
-            "runs": runs,
-            "page": task.page,
-            "candidates": task.candidates,
-        }
 
 
 rule run_table:
@@ -126,7 +113,7 @@ rule ppl:
     conda:
         "../envs/corpus.yaml"
     params:
-        runs=lambda wildcards: list(entries(wildcards)),
+        runs=lambda wildcards: entries(config["projects"][wildcards.project]),
         # Exports are made of runs, so nothing of theirs is in these figures.
         project=lambda wildcards: {
             key: value

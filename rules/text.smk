@@ -2,6 +2,8 @@
 # requires: the sources of the configuration
 # provides: results/{project}/data/{dataset}/{train,validation,test}.jsonl, .../statistics.tsv
 
+from functools import cache
+
 from kalam.configuration.datasets import parts
 from kalam.corpus.clean import COLUMNS
 from kalam.data.inputs import source_inputs
@@ -14,9 +16,9 @@ wildcard_constraints:
     source=NAME,
 
 
-def source_files(wildcards):
+@cache
+def files_of_source(project, dataset, source):
     """The local files that a source is read from."""
-    project, dataset, source = wildcards.project, wildcards.dataset, wildcards.source
     sources = config["projects"][project]["datasets"][dataset]["sources"]
     path = f"config: projects.{project}.datasets.{dataset}.sources"
     # Of any other exception Snakemake makes "nothing produces this", and goes on with an old result.
@@ -26,6 +28,11 @@ def source_files(wildcards):
         return source_inputs(sources[source], ".")
     except InputError as error:
         raise SystemExit(f"{path}.{source}.{error}")
+
+
+def source_files(wildcards):
+    """The same as far as they can be the input of a rule."""
+    return without_braces(files_of_source(**wildcards))
 
 
 def source_names(wildcards):
@@ -66,6 +73,7 @@ rule collect:
         language=setting("language"),
         store="checkpoints/{project}/.crawls/{dataset}/{source}",
         seed=config["seed"],
+        braced=lambda wildcards: digests_of_braced(files_of_source(**wildcards)),
         code=code("collect.py"),
     message:
         "{wildcards.project}: collecting {wildcards.source}"
@@ -133,6 +141,7 @@ rule gather:
     conda:
         "../envs/corpus.yaml"
     params:
+        language=setting("language"),
         code=code("gather.py"),
     message:
         "{wildcards.project}: putting the shards of {wildcards.source} together"
@@ -141,7 +150,7 @@ rule gather:
 
 
 rule merge:
-    """Put the sources of a dataset together without their duplicates, near ones included."""
+    """Put the sources of a dataset together without their duplicates, near ones and texts inside others included."""
     input:
         clean_sources,
     output:

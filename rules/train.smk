@@ -89,6 +89,7 @@ rule tokenise_run:
         "../envs/train.yaml"
     params:
         parts=setting("runs/{run}/parts"),
+        weights=setting("runs/{run}/weights"),
         task=setting("runs/{run}/task"),
         code=code_of_task("tokenise_run.py", "runs"),
     message:

@@ -13,6 +13,8 @@ write_card(
     section=snakemake.params.project,
     run=snakemake.wildcards.run,
     merged=given.merged,
+    models=given.models,
+    train=dict(zip(snakemake.params.datasets, given.train, strict=True)),
     statistics=given.statistics,
     metrics=given.metrics,
     target=snakemake.output[0],

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from kalam.corpus.clean import clean_file
+from kalam.corpus.emptied import dropped_beside
 from kalam.files.jsonl import WHOLE
 from kalam.files.logs import log_to
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
 
 log_to(snakemake.log[0])
 names = snakemake.wildcards
+shard = (int(names.shard), int(names.shards)) if names.get("shard") else WHOLE
 clean_file(
     snakemake.input[0],
     snakemake.output.documents,
@@ -16,5 +18,6 @@ clean_file(
     snakemake.output.counts,
     snakemake.params.language,
     snakemake.params.cleaning,
-    (int(names.shard), int(names.shards)) if names.get("shard") else WHOLE,
+    shard,
+    dropped_beside(snakemake.log[0]) if shard == WHOLE else None,
 )

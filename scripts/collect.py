@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from kalam.corpus.collect import write_collected
+from kalam.corpus.emptied import dropped_beside
 from kalam.files.logs import log_to
 
 if TYPE_CHECKING:
@@ -18,4 +19,5 @@ write_collected(
     snakemake.output.documents,
     snakemake.output.dropped,
     snakemake.output.counts,
+    dropped_beside(snakemake.log[0]),
 )

@@ -14,6 +14,7 @@ tokenise_run(
     snakemake.input.base,
     {split: snakemake.input[split] for split in ("train", "validation")},
     snakemake.params.parts,
+    snakemake.params.weights,
     {split: snakemake.output[split] for split in ("train", "validation")},
     (int(names.shard), int(names.shards)) if names.get("shard") else WHOLE,
 )

@@ -93,7 +93,7 @@ SMALL = {
             "training": TRAINING,
         },
     },
-    "evaluation": {"context": 256, "stride": 128, "floor_orders": [2, 3], "resamples": 100, "continuations": 2},
+    "evaluation": {"context": 256, "stride": 128, "floor_orders": [2, 3], "resamples": 100, "continuations": 1},
     "candidates": {"parts": ["prose"]},
     "runs": {"adapt": {"task": "causal", "base": "best", "parts": ["verse"], "training": TRAINING}},
 }
@@ -215,6 +215,11 @@ class Project:
         """The SHA-256 of every file below a folder, by its path."""
         files = sorted(file for file in (self / path).rglob("*") if file.is_file())
         return {str(file.relative_to(self.folder)): sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def files_named(page: str) -> list[str]:
+    """The files that a project's page names below its reports."""
+    return re.findall(r"^[A-Z][a-z ]+: (\S+\.\w+)$", page, re.MULTILINE)
 
 
 def _environment(**more: str) -> dict[str, str]:

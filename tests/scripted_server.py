@@ -1,15 +1,15 @@
 """A real HTTP server on loopback that answers as a test says and remembers what it was asked."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
 class Answer:
-    """One answer; `length` is told instead of the honest Content-Length."""
+    """One answer; `length` is told instead of the honest Content-Length; `raw` is all that is sent."""
 
     body: bytes | str = b""
     status: int = 200
@@ -17,6 +17,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     hang_up: bool = False
     length: int | None = None
+    raw: Iterable[bytes] | None = None
 
 
 @dataclass
@@ -53,8 +54,11 @@ def scripted(answers: dict[str, Answer | list[Answer]] | Callable[[str], Answer]
 
         def do_GET(self):
             answer = state.next_answer(self.path, dict(self.headers))
-            if answer.hang_up:
+            if answer.hang_up or answer.raw is not None:
                 self.close_connection = True
+                with suppress(OSError):  # nobody may wait for the end
+                    for piece in answer.raw or ():
+                        self.wfile.write(piece)
                 return
             body = answer.body.encode() if isinstance(answer.body, str) else answer.body
             self.send_response(answer.status)

@@ -19,6 +19,7 @@ def contradictions(project: dict[str, Any]) -> Iterator[str]:
     settled."""
     yield from _sources(project)
     yield from _bases(project)
+    yield from _weights(project)
     yield from cross_validation.objections(project)
     yield from _numbers(project)
 
@@ -49,6 +50,12 @@ def _sources(project: dict[str, Any]) -> Iterator[str]:
                 yield f"datasets.{name}.sources.{source}.title: found {found}; allowed is none where document is line"
             if settings["kind"] == "splits" and settings["dataset"] and not settings["revision"]:
                 yield f"datasets.{name}.sources.{source}: missing key revision"
+
+
+def _weights(project: dict[str, Any]) -> Iterator[str]:
+    for name, run in project["runs"].items():
+        for part in run["weights"].keys() - {*run["parts"]}:
+            yield f"runs.{name}.weights: found {part}; allowed are its parts {', '.join(run['parts'])}"
 
 
 def _bases(project: dict[str, Any]) -> Iterator[str]:
@@ -139,7 +146,12 @@ def _numbers(project: dict[str, Any]) -> Iterator[str]:
     if evaluation["stride"] > evaluation["context"]:
         yield f"evaluation.stride: found {evaluation['stride']}; allowed is up to context, {evaluation['context']}"
     for name, dataset in project["datasets"].items():
-        splits = dataset["splits"]
+        splits, cleaning = dataset["splits"], dataset["cleaning"]
+        for key in [key for key in cleaning if key.startswith("min_")]:
+            most = cleaning.get(key.replace("min_", "max_", 1))
+            if most is not None and cleaning[key] > most:
+                found, allowed = f"found {cleaning[key]}", f"allowed are up to {key.replace('min_', 'max_', 1)}, {most}"
+                yield f"datasets.{name}.cleaning.{key}: {found}; {allowed}"
         for split, size in splits.items():
             if size >= 1 and size != int(size):
                 yield f"datasets.{name}.splits.{split}: found {size:g}; allowed is a share below 1 or a whole number"

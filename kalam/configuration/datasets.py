@@ -112,7 +112,7 @@ def _ready_made(dataset: dict[str, Any]) -> dict[str, Any]:
     column = PART[dataset["rows"]]
     settings = {"kind": "splits", column: DATA_DIR, "folder": dataset[DATA_DIR], "group_by": "field", "fields": {}}
     unset = dict.fromkeys(("author", "dataset", "licence", "max_records", "retrieved", "revision", "subset"))
-    rest = {"sampling": "first", "extraction": "article", "document": "file", "title": "none"}
+    rest = {"sampling": "first", "extraction": "article", "document": "file", "max_bytes": 10**8, "title": "none"}
     return dict(sorted({**settings, **unset, **rest}.items()))
 
 

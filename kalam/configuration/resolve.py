@@ -2,36 +2,27 @@
 
 import copy
 import math
+import re
 from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
 
 from kalam.configuration.contradictions import contradictions
 from kalam.configuration.datasets import settle
-from kalam.configuration.schema import dereference, with_lists
+from kalam.configuration.schema import dereference, holds, with_lists
 from kalam.configuration.tasks import TaskRow, tasks
+from kalam.configuration.validation import GREATEST, faults
 from kalam.configuration.variants import expand
 from kalam.files.errors import InputError
 from kalam.text.languages import TABLE, read_table
 
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-# JSON Schema takes 2.0 for an integer, and YAML knows .nan and .inf: none of these is meant here.
-TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
-    {
-        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-        "number": lambda _, value: _is_number(value),
-    }
-)
-Validator = extend(Draft202012Validator, type_checker=TYPES)
+LONGEST = 200  # characters of a value that a message repeats
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -61,8 +52,8 @@ def load_schema(path: str | Path) -> dict[str, Any]:
 def _languages(schema: dict[str, Any]) -> list[str]:
     """The codes in the table of languages, whose rows the schema describes."""
     table = read_table()
-    rows = Validator({"$defs": schema["$defs"], "$ref": "#/$defs/languages"})
-    if error := min(rows.iter_errors(table), key=lambda error: len(error.absolute_path), default=None):
+    found = faults(table, {"$defs": schema["$defs"], "$ref": "#/$defs/languages"})
+    if error := min(found, key=lambda error: len(error.absolute_path), default=None):
         raise InputError(f"{TABLE}: {_explain(error)}")
     return list(table)
 
@@ -86,7 +77,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     _fill(config, schema, schema)
-    found = list(Validator(with_lists(schema)).iter_errors(config))
+    found = faults(config, with_lists(schema))
     if errors := [error for error in found if not _follows(error, found)]:
         error = min(errors, key=lambda e: len(e.absolute_path))
         raise InputError(f"config: {_explain(error)}")
@@ -138,7 +129,7 @@ def applying(entry: dict[str, Any], value: Any) -> Iterator[dict[str, Any]]:
     """A part of the schema and those of its conditional branches that hold for a value."""
     yield entry
     for branch in entry.get("allOf", []):
-        if Validator(branch["if"]).is_valid(value):
+        if holds(branch["if"], value):
             yield branch["then"]
 
 
@@ -201,7 +192,7 @@ ALLOWED = {
 }
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: "ValidationError") -> str:
     path = ".".join(str(part) for part in error.absolute_path) or "the top level"
     found, allowed = error.instance, error.validator_value
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
@@ -210,15 +201,51 @@ def _explain(error: ValidationError) -> str:
         for key in unknown:
             if where := _where(error, key):
                 return f"{path}: found {key}; allowed only where {where}"
-        return f"{path}: unknown key {_list(unknown)}; allowed are {_list(known)}"
+        near = get_close_matches(unknown[0], known, 1)
+        hint = f"; perhaps {near[0]} is meant by {unknown[0]}" if near else ""
+        return f"{path}: unknown key {_list(unknown)}; allowed are {_list(known)}{hint}"
     if error.validator == "required":
         return f"{path}: missing key {_list(set(allowed) - found.keys())}"
     rule = ALLOWED.get(error.validator)
     new = f"; a new one is a row in {error.schema['table']}" if "table" in error.schema else ""
-    return f"{path}: found {found!r}; allowed is {rule.format(_list(allowed)) if rule else error.message}{new}"
+    said = f"{path}: found {_shown(found)}; allowed is {rule.format(_list(allowed)) if rule else error.message}{new}"
+    return said + _hint(found, error)
 
 
-def _follows(error: ValidationError, errors: list[ValidationError]) -> bool:
+def _shown(value: Any) -> str:
+    """A value as it is, but for the middle of a long one and what a URL says before its host, as that is a secret."""
+    if isinstance(value, int) and abs(value) > GREATEST:
+        return f"a number of {len(str(abs(value)))} digits"
+    shown = re.sub(r"//[^/@\s]*@", "//...@", repr(value))
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]}...{shown[-LONGEST // 2 :]}"
+
+
+def _hint(found: Any, error: "ValidationError") -> str:
+    """What to write where YAML has taken a value for something else than was meant."""
+    wanted = error.validator_value if error.validator == "type" else []
+    wanted = {wanted} if isinstance(wanted, str) else {*wanted}
+    if isinstance(found, bool) and error.validator in ("type", "enum"):
+        return "; in YAML yes, no, on and off are true or false, but for quotation marks around them"
+    if isinstance(found, str) and wanted & {"number", "integer"} and (number := _number(found)) is not None:
+        return f"; YAML takes {found} for a word, so write {number}"
+    return ""
+
+
+def _number(word: str) -> str | None:
+    """How YAML knows for a number what a word says; None of one that says none."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    if re.fullmatch(r"[-+]?\d+", word):
+        return str(int(word))
+    shown = repr(number)
+    return shown if "." in shown else shown.replace("e", ".0e")
+
+
+def _follows(error: "ValidationError", errors: "list[ValidationError]") -> bool:
     """Whether an error only repeats another: where a branch fails, none of its keys counts as evaluated;
     nor are there any where what chooses a branch is wrong."""
     if error.validator != "unevaluatedProperties":
@@ -229,11 +256,11 @@ def _follows(error: ValidationError, errors: list[ValidationError]) -> bool:
     return beside and all(_where(error, key) for key in unknown)
 
 
-def _known(error: ValidationError) -> set[str]:
+def _known(error: "ValidationError") -> set[str]:
     return {key for part in applying(error.schema, error.instance) for key in part.get("properties", {})}
 
 
-def _where(error: ValidationError, key: str) -> str:
+def _where(error: "ValidationError", key: str) -> str:
     """When a key that is not known here would be; empty where never."""
     branches = [branch for branch in error.schema.get("allOf", []) if key in branch["then"].get("properties", {})]
     conditions = [branch["if"]["properties"].items() for branch in branches]

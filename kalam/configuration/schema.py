@@ -16,6 +16,15 @@ def dereference(entry: Schema, schema: Schema) -> Schema:
     return {**schema["$defs"][entry["$ref"].split("/")[-1]], **entry}
 
 
+def holds(condition: Schema, section: dict[str, Any]) -> bool:
+    """Whether a section meets the condition of a branch: it has some keys, each with its one value (`const`), or with
+    an object."""
+    return all(
+        key in section and (section[key] == wanted["const"] if "const" in wanted else isinstance(section[key], dict))
+        for key, wanted in condition["properties"].items()
+    )
+
+
 def with_lists(schema: Schema) -> Schema:
     """The schema that lets a run have a list wherever a setting of it is one value; each of the list is checked as
     that one value is."""

@@ -4,7 +4,7 @@ from functools import reduce
 from typing import Any
 
 from kalam.configuration.cross_validation import folded_runs
-from kalam.configuration.project import runs_in_order
+from kalam.configuration.project import candidates, runs_in_order
 from kalam.configuration.tasks import tasks
 
 
@@ -15,6 +15,16 @@ def reported(project: dict[str, Any]) -> dict[str, list[str]]:
         runs[name]["fold"]["run"] if "fold" in runs[name] else name for name in runs_in_order(project)
     )
     return {name: folded.get(name, [name]) for name in names}
+
+
+def entries(project: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the project's page says of each run: its name, those behind it, what its own page shows, and whether there
+    is a comparison of candidates that it belongs to."""
+    compared, found = bool(candidates(project)), []
+    for name, runs in reported(project).items():
+        task = tasks()[project["runs"][runs[0]]["task"]]
+        found.append({"run": name, "runs": runs, "page": task.page, "candidates": task.candidates and compared})
+    return found
 
 
 def side_by_side(project: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Normalisation and quality rules, none of which supposes English."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import regex
 
 from kalam.corpus.conversations import spoken
-from kalam.data.filtering import Document, Reason, write_filtered
+from kalam.corpus.emptied import require_some_left
+from kalam.data.filtering import Document, Reason, gather_filtered, write_filtered
 from kalam.files.digests import digest_text
 from kalam.files.jsonl import WHOLE, Shard, read_jsonl
 from kalam.text.languages import language_row, script_fraction
@@ -32,15 +33,31 @@ def clean_file(
     language: str,
     settings: dict[str, Any],
     shard: Shard = WHOLE,
+    aside: str | Path | None = None,
 ) -> dict[str, Any]:
     """Clean one source, or a shard of it, row by row: what is kept, what is dropped with its reason, and the counts.
 
-    Returns the counts {read, kept, dropped: {reason: n}}.
+    Returns the counts {read, kept, dropped: {reason: n}}. Raises InputError where nothing is left of a whole source
+    and its dropped rows are to be put `aside` then.
     """
     judged = (clean(row, language, settings) for row in read_jsonl(input, shard))
     figures = write_filtered(judged, kept, dropped, counts)
     logger.info("cleaned %s: kept %s of %s, dropped %s", input, figures["kept"], figures["read"], figures["dropped"])
+    if aside:
+        require_some_left(input, figures, dropped, aside, language)
     return figures
+
+
+def gather_cleaned(
+    shards: Mapping[str, Sequence[str | Path]],
+    kept: str | Path,
+    dropped: str | Path,
+    counts: str | Path,
+    language: str,
+    aside: str | Path,
+) -> None:
+    """Put together what `clean_file` wrote of each shard of a source. Raises InputError as it does of a whole one."""
+    require_some_left(kept, gather_filtered(shards, kept, dropped, counts), dropped, aside, language)
 
 
 def clean(document: Document, language: str, settings: dict[str, Any]) -> tuple[Document, Reason | None]:

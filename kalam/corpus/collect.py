@@ -1,12 +1,16 @@
 """Collecting: every source of the configuration as documents, with what was dropped and why."""
 
 import heapq
+import json
 from collections.abc import Iterator
 from contextlib import closing
+from os import SEEK_END
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from kalam.corpus.conversations import ConversationSource
+from kalam.corpus.emptied import put_aside
 from kalam.corpus.items import Item, Source
 from kalam.corpus.readers import READERS
 from kalam.data.filtering import write_filtered
@@ -28,11 +32,13 @@ def write_collected(
     documents: str | Path,
     dropped: str | Path,
     counts: str | Path,
+    aside: str | Path | None = None,
 ) -> dict[str, Any]:
     """Collect a source into `documents`, `dropped` and `counts`, all atomic; returns the counts.
 
     `source` is its section of the configuration, `rows` the kind of its dataset's rows, `root` the folder its
-    paths are relative to, `store` the folder in which a crawl keeps its pages.
+    paths are relative to, `store` the folder in which a crawl keeps its pages. Where no document is left, what was
+    dropped is put `aside`.
 
     Raises InputError as `collect` does, and where there is no document at all.
     """
@@ -40,7 +46,8 @@ def write_collected(
     Store(store).finish()
     if not figures["kept"]:
         reasons = ", ".join(f"{reason} ({number})" for reason, number in figures["dropped"].items())
-        raise InputError(f"source {name}: no document; dropped: {reasons or 'nothing, it is empty'}")
+        see = f"; see {put_aside(dropped, aside)}" if aside and reasons else ""
+        raise InputError(f"source {name}: no document; dropped: {reasons or 'nothing, it is empty'}{see}")
     return figures
 
 
@@ -78,15 +85,25 @@ def _first(items: Iterator[Item], most: int) -> Iterator[Item]:
 
 
 def _sample(items: Iterator[Item], most: int, seed: int) -> Iterator[Item]:
-    """The documents whose places have the lowest digests: the same ones in whatever order they come."""
-    chosen: list[tuple[int, int, Item]] = []
-    for number, item in enumerate(items):
-        if item.document is None:
-            yield item
-            continue
-        entry = (-int(digest_value([seed, item.place]), 16), -number, item)
-        if len(chosen) < most:
-            heapq.heappush(chosen, entry)
-        else:
-            heapq.heappushpop(chosen, entry)
-    yield from (item for _, _, item in sorted(chosen, key=lambda entry: -entry[1]))
+    """The documents whose places have the lowest digests: the same ones in whatever order they come.
+
+    Those that are among them so far lie in a file, and only their digests are held.
+    """
+    chosen: list[tuple[int, int, int]] = []
+    with TemporaryFile() as file:
+        for number, item in enumerate(items):
+            if item.document is None:
+                yield item
+                continue
+            digest = -int(digest_value([seed, item.place]), 16)
+            if len(chosen) == most and (digest, -number) < chosen[0][:2]:
+                continue
+            entry = digest, -number, file.seek(0, SEEK_END)
+            file.write(json.dumps({"place": item.place, "document": item.document}).encode() + b"\n")
+            if len(chosen) < most:
+                heapq.heappush(chosen, entry)
+            else:
+                heapq.heapreplace(chosen, entry)
+        for _, _, begin in sorted(chosen, key=lambda entry: -entry[1]):
+            file.seek(begin)
+            yield Item(**json.loads(file.readline()))

@@ -1,13 +1,14 @@
-"""Exact and near-duplicates across sources, and the groups that similar documents must share."""
+"""Exact and near-duplicates across sources, texts inside others, and the groups that such documents must share."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
 import numpy as np
 
-from kalam.corpus.shingles import exact_keys, jaccard, shingle_batches, shingle_sets
+from kalam.corpus.containment import Probes, smallest
+from kalam.corpus.shingles import containment, exact_keys, jaccard, shingle_batches, shingle_sets
 from kalam.data.filtering import Document, Reason
 from kalam.data.groups import Groups
 from kalam.data.placement import SPLITS
@@ -21,9 +22,14 @@ BANDS, ROWS = 32, 3
 # shingles, too much for one to be trained on and the other tested; much below it the bands
 # would find a pair only by chance.
 GROUPING = 0.5
+# Of a text in another one: with this share it is as good as known to who has read the other; with the second nothing is
+# lost without it.
+INSIDE, CONTAINED = 0.7, 0.95
 HELD = 1024  # texts of which the shingles are held, as they are likely to be compared again
 
 Join = tuple[int, int]
+Earlier = Mapping[int, Sequence[int]]
+Similarity = Callable[[np.ndarray, np.ndarray], float]
 
 
 def deduplicate(
@@ -36,20 +42,23 @@ def deduplicate(
 
     It goes as `duplicate` if another that stays has the same letters, marks and digits; as
     `near_duplicate` if one has a Jaccard similarity of 10-character shingles of at least
-    `threshold`. The reason names that one (`duplicate_of`) and the similarity. Of such documents
-    stays the first whose `split` is test, else validation, else the first of all. MinHash only
-    finds candidates, every similarity is exact. Texts must be normalised. Shingles pass over `optional_marks`,
-    ranges of those that a text of the language may lack.
+    `threshold`; as `contained` if one has nearly all of its shingles. The reason names that one
+    (`duplicate_of`) and the similarity, or the share of the shingles. Of such documents
+    stays the first whose `split` is test, else validation, else the first of all; so one that only a
+    later one contains stays as well. Samples only find candidates, every similarity is exact. Texts
+    must be normalised. Shingles pass over `optional_marks`, ranges of those that a text of the language may lack.
 
     The `group` of every document becomes the smallest name of the groups that belong together:
-    those of a document and its duplicates, and of documents that stay and are similar by at least
-    half the threshold. A join is such a pair, each by its place in `documents`, the one that was
-    looked at later first: those that are held out come before the others, each in their order. The
-    joins of the documents up to any one give the groups that these would have without the rest.
+    those of a document and its duplicates, of documents that stay and are similar by at least
+    half the threshold, and of those that stay and of which one has most shingles of the other. A join
+    is such a pair, each by its place in `documents`, the one that was looked at later first: those
+    that are held out come before the others, each in their order. The joins of the documents up to any
+    one give the groups that these would have without the rest.
     """
     held = [(document["group"], SPLITS.index(document.get("split", "train"))) for document in documents]
     order = sorted(range(len(held)), key=lambda index: -held[index][1])
-    found, pairs = _duplicates(Picked(documents, order), threshold, seed, optional_marks)
+    own = [held[index][0] for index in order]
+    found, pairs = _duplicates(Picked(documents, order), own, threshold, seed, optional_marks)
     reasons = {order[place]: reason for place, reason in found.items()}
     joins = [(order[later], order[earlier]) for later, earlier in pairs]
     groups = Groups()
@@ -65,22 +74,23 @@ def deduplicate(
 
 
 def _duplicates(
-    documents: Sequence[Document], threshold: float, seed: int, optional_marks: Ranges
+    documents: Sequence[Document], own: Sequence[str], threshold: float, seed: int, optional_marks: Ranges
 ) -> tuple[dict[int, Reason], list[Join]]:
-    """The reasons of those that go, an earlier one staying, and the joins."""
+    """The reasons of those that go, an earlier one staying, and the joins; `own` are their groups."""
     first: dict[bytes, int] = {}
     original = [first.setdefault(key, index) for index, key in enumerate(exact_keys(d["text"] for d in documents))]
     distinct = list(first.values())
-    near, pairs = _near_duplicates(Picked(documents, distinct), threshold, seed, optional_marks)
+    of_distinct = [own[index] for index in distinct]
+    near, pairs = _near_duplicates(Picked(documents, distinct), of_distinct, threshold, seed, optional_marks)
     joins = [(distinct[later], distinct[earlier]) for later, earlier in pairs]
     reasons = {
-        distinct[index]: _reason("near_duplicate", documents[distinct[kept]], similarity)
-        for index, (kept, similarity) in near.items()
+        distinct[index]: _reason(why, documents[distinct[kept]], similarity)
+        for index, (why, kept, similarity) in near.items()
     }
     for index, kept in enumerate(original):
         if kept != index:
             joins.append((index, kept))
-            # the copy of a near-duplicate is as near to the one that stays
+            # the copy of one that goes is as near to the one that stays
             reasons[index] = reasons.get(kept) or _reason("duplicate", documents[kept], 1.0)
     return reasons, joins
 
@@ -90,46 +100,71 @@ def _reason(key: str, kept: Document, similarity: float) -> Reason:
 
 
 def _near_duplicates(
-    documents: Sequence[Document], threshold: float, seed: int, optional_marks: Ranges
-) -> tuple[dict[int, tuple[int, float]], list[Join]]:
-    """Where each near-duplicate's kept document is, and the similarity; and the joins.
+    documents: Sequence[Document], own: Sequence[str], threshold: float, seed: int, optional_marks: Ranges
+) -> tuple[dict[int, tuple[str, int, float]], list[Join]]:
+    """Why each document goes that is not wanted, where the one is that stays for it, and the similarity; and the joins.
 
     A document is compared with kept ones only, so a text found in a thousand copies costs a
     thousand comparisons, not a million.
     """
     if not len(documents):
         return {}, []
-    signatures = _signatures((document["text"] for document in documents), seed, optional_marks)
+    texts = Stream(lambda: (document["text"] for document in documents))
+    signatures, samples = _sketches(texts, seed, optional_marks)
+    inside, around = _containers(samples, texts, optional_marks)
     buckets = _buckets(signatures)
     crowded = np.flatnonzero((buckets >= 0).any(axis=1)).tolist()
     shingles = lru_cache(HELD)(lambda index: shingle_sets([documents[index]["text"]], optional_marks)[0])
     related = threshold * GROUPING
     members: dict[int, list[int]] = defaultdict(list)
     groups = Groups()
-    near, joins = {}, []
-    for index in crowded:
-        group = documents[index]["group"]
+    gone, joins = {}, []
+
+    def first(why: str, index: int, others: Iterable[int], similar: Similarity, least: float) -> bool:
+        """Whether a document goes because of one of the others, as is then written down."""
+        for kept in others:
+            if kept not in gone and (similarity := similar(shingles(index), shingles(kept))) >= least:
+                gone[index] = why, kept, similarity
+                joins.append((index, kept))
+                groups.join(own[index], own[kept])
+                return True
+        return False
+
+    def join(index: int, others: Iterable[int], similar: Similarity, least: float) -> None:
+        """Put a document and those of the others that are similar to it into one group."""
+        name = groups.name(own[index])
+        for kept in others:
+            other = own[kept]
+            if kept not in gone and groups.name(other) != name and similar(shingles(index), shingles(kept)) >= least:
+                joins.append((index, kept))
+                groups.join(name, other)
+                name = groups.name(name)
+
+    for index in sorted({*crowded, *inside, *around}):
         keys = [key for key in buckets[index].tolist() if key >= 0]
         candidates = np.array(sorted(set(chain.from_iterable(members[key] for key in keys))), dtype=np.int64)
         estimates = (signatures[candidates] == signatures[index]).mean(axis=1)
-        for kept in candidates[estimates >= _least_estimate(threshold)].tolist():
-            similarity = jaccard(shingles(index), shingles(kept))
-            if similarity >= threshold:
-                near[index] = kept, similarity
-                joins.append((index, kept))
-                groups.join(group, documents[kept]["group"])
-                break
-        else:
-            for key in keys:
-                members[key].append(index)
-            name = groups.name(group)
-            for kept in candidates[estimates >= _least_estimate(related)].tolist():
-                other = documents[kept]["group"]
-                if groups.name(other) != name and jaccard(shingles(index), shingles(kept)) >= related:
-                    joins.append((index, kept))
-                    groups.join(name, other)
-                    name = groups.name(name)
-    return near, joins
+        alike, kin = (candidates[estimates >= _least_estimate(least)].tolist() for least in (threshold, related))
+        if first("near_duplicate", index, alike, jaccard, threshold):
+            continue
+        if first("contained", index, inside[index], containment, max(CONTAINED, threshold)):
+            continue
+        for key in keys:
+            members[key].append(index)
+        join(index, kin, jaccard, related)
+        join(index, inside[index], containment, INSIDE)
+        join(index, around[index], lambda one, other: containment(other, one), INSIDE)
+    return gone, joins
+
+
+def _containers(samples: list[np.ndarray], texts: Iterable[str], optional_marks: Ranges) -> tuple[Earlier, Earlier]:
+    """For each document the earlier ones that it may lie in, and those that may lie in it."""
+    inside, around = defaultdict(list), defaultdict(list)
+    for containers, contained in Probes(samples, INSIDE).pairs(shingle_batches(texts, optional_marks)):
+        for container, one in zip(containers.tolist(), contained.tolist(), strict=True):
+            earlier, later = sorted((container, one))
+            (inside if one == later else around)[later].append(earlier)
+    return inside, around
 
 
 def _least_estimate(similarity: float) -> float:
@@ -137,16 +172,17 @@ def _least_estimate(similarity: float) -> float:
     return similarity - 4 * (similarity * (1 - similarity) / (BANDS * ROWS)) ** 0.5
 
 
-def _signatures(texts: Iterable[str], seed: int, optional_marks: Ranges) -> np.ndarray:
-    """MinHash signatures, uint32 [texts, BANDS * ROWS]."""
+def _sketches(texts: Iterable[str], seed: int, optional_marks: Ranges) -> tuple[np.ndarray, list[np.ndarray]]:
+    """MinHash signatures, uint32 [texts, BANDS * ROWS], and what `smallest` gives of each text."""
     from rensa import RMinHash
 
     digest = RMinHash.digest_matrix_from_flat_token_hashes
-    parts = [
-        np.array(digest(hashes, offsets.astype(np.uint64), BANDS * ROWS, seed).to_rows(), dtype=np.uint32)
-        for hashes, offsets in shingle_batches(texts, optional_marks)
-    ]
-    return np.concatenate(parts)
+    signatures, samples = [], []
+    for hashes, offsets in shingle_batches(texts, optional_marks):
+        rows = digest(hashes, offsets.astype(np.uint64), BANDS * ROWS, seed).to_rows()
+        signatures.append(np.array(rows, dtype=np.uint32))
+        samples += smallest(hashes, offsets)
+    return np.concatenate(signatures), samples
 
 
 def _buckets(signatures: np.ndarray) -> np.ndarray:

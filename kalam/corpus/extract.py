@@ -1,8 +1,7 @@
 """Main text, title and author of an HTML page, with its joiners, verses and stanzas."""
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kalam.text.encoding import decode
 
@@ -36,19 +35,21 @@ def extract(body: bytes, mode: str = "article", content_type: str | None = None,
     Raises NothingToKeep with the reason.
     """
     from kalam.corpus.markup import mark_page, plain_text
-    from kalam.web.parsing import parse_page
+    from kalam.web.parsing import TooDeep, parse_page
 
     try:
         tree = parse_page(decode(body, content_type))
-    except UnicodeError as error:
+    except (UnicodeError, TooDeep) as error:
         raise NothingToKeep(str(error)) from None
-    if tree is None or tree.find("body") is None:
+    if tree is None:
         raise NothingToKeep("not HTML")
+    if tree.find("body") is None:
+        raise NothingToKeep("no text: no body")
     marks = mark_page(tree)
     try:
         title, author = _title_and_author(tree, marks)
         element = tree.find("body") if mode == "text" else _main_element(tree, url)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except Exception as error:
         # heuristics trip over a page in a million; one page must not stop a corpus
         raise NothingToKeep(f"extraction failed: {type(error).__name__}") from None
     text = "" if element is None else marks.restore(plain_text(element))
@@ -77,10 +78,33 @@ def _title_and_author(tree: "HtmlElement", marks: "Marks") -> tuple[str | None, 
 
 
 def _share_of_links(text: str, tree: "HtmlElement", marks: "Marks") -> float:
-    """The share of a text's characters in words that some link of the page consists of."""
-    links = {" ".join(marks.restore(link.text_content()).split()) for link in tree.iterfind(".//a[@href]")} - {""}
-    longest_first = "|".join(map(re.escape, sorted(links, key=lambda link: (-len(link), link))))
-    words = " ".join(text.split())
-    # trafilatura may have run a list together, so links are sought anywhere between spaces
-    found = re.findall(rf"(?<!\S)(?:{longest_first})(?!\S)", words) if links else []
-    return sum(map(len, found)) / len(words)
+    """The share of a text's characters in words that some link of the page consists of.
+
+    trafilatura may have run a list together, so links are sought anywhere between spaces, the longest first.
+    """
+    links: dict[
+        str, Any
+    ] = {}  # the links by their first word, those by their second, and so on; under "" where one ends
+    for link in tree.iterfind(".//a[@href]"):
+        place = links
+        for word in marks.restore(link.text_content()).split():
+            place = place.setdefault(word, {})
+        place[""] = True
+    words = text.split()
+    at = found = 0
+    while at < len(words):
+        length = _longest(links, words, at)
+        found += len(" ".join(words[at : at + length]))
+        at += max(length, 1)
+    return found / len(" ".join(words))
+
+
+def _longest(links: dict[str, Any], words: list[str], at: int) -> int:
+    """The number of words, from the one at `at` on, of the longest link that is there; 0 where none is."""
+    longest = 0
+    for end in range(at, len(words)):
+        links = links.get(words[end])
+        if links is None:
+            break
+        longest = end + 1 - at if "" in links else longest
+    return longest

@@ -47,10 +47,12 @@ class Marks:
 
     def restore(self, text: str) -> str:
         """Lines and stanzas as newlines and blank lines, the invisible characters as they were."""
-        gap = rf"[\s{self.line}]*[\n{self.line}][\s{self.line}]*"
-        text = re.sub(gap, lambda run: "\n\n" if run[0].count(self.line) > 1 else "\n", text)
-        text = re.sub(r"[^\S\n]+", " ", text).strip()
+        text = re.sub(rf"[\s{self.line}]+", self._gap, text).strip()
         return text.translate(str.maketrans({mark: character for character, mark in self.invisible.items()}))
+
+    def _gap(self, run: re.Match) -> str:
+        lines = run[0].count(self.line)
+        return "\n\n" if lines > 1 else "\n" if lines or "\n" in run[0] else " "
 
 
 def mark_page(tree: HtmlElement) -> Marks:
@@ -73,6 +75,7 @@ def mark_page(tree: HtmlElement) -> Marks:
 
 
 def _mark_breaks(body: HtmlElement, mark: str) -> None:
+    stanzas = _verses_and_empty(body)
     pending = 0  # breaks wait for the next text, for extractors drop an element without any
     preformatted = 0
 
@@ -88,8 +91,7 @@ def _mark_breaks(body: HtmlElement, mark: str) -> None:
 
     walk = etree.iterwalk(body, events=("start", "end"))
     for event, element in walk:
-        verse = element.tag in VERSES and _is_verse_or_empty(element)
-        pending = max(pending, 2) if verse or element.tag == "hr" else pending
+        pending = max(pending, 2) if element.tag == "hr" or element in stanzas else pending
         if event == "start":
             preformatted += element.tag == "pre"
             pending += element.tag == "br"
@@ -102,10 +104,25 @@ def _mark_breaks(body: HtmlElement, mark: str) -> None:
             element.tail = marked(element.tail)
 
 
-def _is_verse_or_empty(element: HtmlElement) -> bool:
-    if element.tag == "pre" or any((line.tail or "").strip() for line in element.iter("br")):
-        return True
-    return not element.text_content().strip()
+def _verses_and_empty(body: HtmlElement) -> set[HtmlElement]:
+    """Paragraphs of several lines, and those without any text, in one walk however deep they are in one another."""
+    found = set()
+    before: list[tuple[int, int]] = []
+    texts = lines = 0
+    for event, element in etree.iterwalk(body, events=("start", "end")):
+        if event == "start":
+            if element.tag in VERSES:
+                before.append((texts, lines))
+            texts += bool(element.text and element.text.strip())
+            continue
+        if element.tag in VERSES:
+            texts_before, lines_before = before.pop()
+            if element.tag == "pre" or texts == texts_before or lines > lines_before:
+                found.add(element)
+        if element.tail and element.tail.strip():
+            texts += 1
+            lines += element.tag == "br"
+    return found
 
 
 def plain_text(element: etree._Element) -> str:

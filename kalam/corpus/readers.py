@@ -15,20 +15,22 @@ from kalam.data.reading import read_rows
 from kalam.data.ready_made import files_by_split, origin_of_splits, own_names
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
-from kalam.files.opening import format_of, open_plain
+from kalam.files.opening import format_of, read_whole
 from kalam.text.encoding import decode
 from kalam.web.store import Store
 
 
 def read_site(source: Source, root: Path, store: Store) -> Iterator[Item]:
-    """The pages of a site, by URL. Raises InputError where a start URL does not answer."""
+    """The pages of a site, by URL. Raises InputError where a start URL is none or does not answer."""
     from kalam.web.addresses import origin_of
     from kalam.web.crawl import Refusal, crawl
     from kalam.web.fetcher import Fetcher
+    from kalam.web.frontier import start_urls
     from kalam.web.links import HTML_TYPES
     from kalam.web.serving import serve_folder
 
     settings = source.settings
+    start = start_urls(settings["start"])
     keys = ("user_agent", "delay", "retries", "timeout", "private_addresses")
     with ExitStack() as stack:
         connect_to, served = {}, ""
@@ -36,11 +38,11 @@ def read_site(source: Source, root: Path, store: Store) -> Iterator[Item]:
             folder = root / settings["serve"]
             folder_files("serve", settings["serve"], root)
             served = digest_folder(folder)
-            connect_to = {origin_of(settings["start"][0])[1]: stack.enter_context(serve_folder(folder))}
+            connect_to = {origin_of(start[0])[1]: stack.enter_context(serve_folder(folder))}
         store.begin(served)
         fetcher = Fetcher(**{key: settings[key] for key in keys}, connect_to=connect_to)
         pages, depth = settings["max_pages"], settings["max_depth"]
-        for page in crawl(fetcher, store, settings["start"], HTML_TYPES, pages, depth):
+        for page in crawl(fetcher, store, start, HTML_TYPES, pages, depth):
             place = {"url": page.url}
             if isinstance(page, Refusal):
                 yield Item(place, reason=page.reason)
@@ -105,8 +107,7 @@ def _from_file(source: Source, path: str, root: Path) -> Iterator[Item]:
     if not source.texts and form in (*PAGES, ".txt"):
         raise InputError(f"{path}: found {form}, a text; allowed are files of rows")
     if form in PAGES or (form == ".txt" and source.settings["document"] == "file"):
-        with open_plain(root / path) as handle:
-            body = handle.read()
+        body = read_whole(root / path, source.settings["max_bytes"])
         yield _from_page(source, {"path": path}, body) if form in PAGES else _from_text(source, path, body)
     elif form == ".txt":
         for line, row in read_rows(root / path):

@@ -62,6 +62,14 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     return shared / (both.size - shared)
 
 
+def containment(a: np.ndarray, b: np.ndarray) -> float:
+    """|a & b| / |a| of two sorted arrays of distinct hashes, 0 where one is empty."""
+    if not (a.size and b.size):
+        return 0.0
+    places = np.minimum(np.searchsorted(b, a), b.size - 1)
+    return int(np.count_nonzero(b[places] == a)) / a.size
+
+
 def _fold(texts: Sequence[str], table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The folded code points of all texts in a row, and how many belong to each text."""
     codes = table[np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32)]

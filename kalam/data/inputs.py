@@ -8,9 +8,10 @@ from typing import Any
 from kalam.data.reading import FORMATS
 from kalam.data.ready_made import files_by_split, origin_of_splits
 from kalam.files.errors import InputError
-from kalam.files.opening import format_of
+from kalam.files.opening import format_of, kind_of, require_file
 
 PAGES = (".html", ".htm", ".xhtml")
+READ = (*FORMATS, *PAGES)
 
 
 def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
@@ -35,17 +36,20 @@ def source_inputs(source: dict[str, Any], root: str | Path) -> list[str]:
 def matched_files(patterns: list[str], root: str | Path) -> list[str]:
     """The files that glob patterns match (`**` is any depth), relative to `root`, each once, sorted.
 
-    Raises InputError naming a pattern that matches no file, or a file that is neither of rows nor of text nor a page.
+    Folders are passed over, but for one named like a file. Raises InputError naming a pattern that matches no file,
+    or what is no file, or neither of rows nor of text nor a page.
     """
     found: set[str] = set()
     for pattern in patterns:
-        matches = {name for name in glob.glob(pattern, root_dir=root, recursive=True) if Path(root, name).is_file()}
+        matches = set(glob.glob(pattern, root_dir=root, recursive=True))
+        matches -= {name for name in matches if format_of(name) not in READ and kind_of(Path(root, name)) == "a folder"}
         if not matches:
             raise InputError(f"paths: {pattern!r} matches no file")
         found |= matches
     for path in sorted(found):
-        if format_of(path) not in (*FORMATS, *PAGES):
-            raise InputError(f"paths: {path}: only {', '.join((*FORMATS, *PAGES))} files are read, also .gz and .zst")
+        require_file(Path(root, path), path, "paths")
+        if format_of(path) not in READ:
+            raise InputError(f"paths: {path}: only {', '.join(READ)} files are read, also .gz and .zst")
     return sorted(found)
 
 
@@ -58,4 +62,6 @@ def folder_files(key: str, folder: str, root: str | Path) -> list[str]:
     )
     if not files:
         raise InputError(f"{key}: {folder!r} is no folder with files")
+    for file in files:
+        require_file(Path(root, file), file, key)
     return files

@@ -9,7 +9,7 @@ from typing import Any
 from kalam.data.fields import Rows, finite, require_columns
 from kalam.data.tabular import read_parquet, read_table
 from kalam.files.errors import InputError
-from kalam.files.opening import format_of, open_plain, read_lines
+from kalam.files.opening import format_of, read_lines, read_whole
 
 MOST_JSON = 2**29  # bytes of a JSON array, which is held in memory as a whole
 
@@ -34,6 +34,7 @@ def read_rows(path: str | Path, required: Collection[str] = (), columns: Collect
 def _read_jsonl(path: str | Path, required: Collection[str], _: Collection[str] | None) -> Rows:
     def rows() -> Rows:
         for number, line in read_lines(path):
+            line = line.removeprefix("\ufeff")  # of a file that was put behind another
             if line and not line.isspace():
                 yield number, _as_object(_parse(line, path, number), path, number)
 
@@ -42,10 +43,7 @@ def _read_jsonl(path: str | Path, required: Collection[str], _: Collection[str] 
 
 
 def _read_json(path: str | Path, required: Collection[str], _: Collection[str] | None) -> Rows:
-    with open_plain(path) as handle:
-        body = handle.read(MOST_JSON + 1)
-    if len(body) > MOST_JSON:
-        raise InputError(f"{path}: found more than {MOST_JSON >> 20} MiB of JSON; allowed is more as JSONL only")
+    body = read_whole(path, MOST_JSON, ", and more as JSONL")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

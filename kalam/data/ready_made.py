@@ -8,7 +8,7 @@ from typing import Any
 from kalam.data.placement import SPLITS
 from kalam.data.reading import FORMATS
 from kalam.files.errors import InputError
-from kalam.files.opening import format_of, is_compressed
+from kalam.files.opening import format_of, is_compressed, kind_of, require_file
 
 OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
 ROWS = {*FORMATS} - {".json"}  # which beside splits tells about them more often than it is one of a wrong name
@@ -65,10 +65,11 @@ def files_by_split(folder: str, root: str | Path) -> dict[str, list[str]]:
     for entry in sorted(path for path in base.iterdir() if not _is_hidden(path.relative_to(base))):
         name = entry.name if entry.is_dir() else _stem(entry)
         below = entry.rglob("*") if entry.is_dir() else [entry]
-        paths = sorted(path for path in below if path.is_file() and not _is_hidden(path.relative_to(base)))
+        paths = sorted(path for path in below if kind_of(path) != "a folder" and not _is_hidden(path.relative_to(base)))
         if OTHER_NAMES.get(name, name) in SPLITS or any(format_of(path) in ROWS for path in paths):
             files.setdefault(name, []).extend(str(Path(folder, path.relative_to(base))) for path in paths)
     for path in chain.from_iterable(files.values()):
+        require_file(Path(root, path), path, "folder")
         if format_of(path) not in FORMATS:
             raise InputError(f"folder: {path}: only {', '.join(FORMATS)} files are read, also .gz and .zst")
     names = own_names(f"folder: {folder}", (name for name, paths in files.items() if paths))

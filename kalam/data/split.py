@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +43,8 @@ def split_files(
     for register in registers:
         if register not in left:
             raise InputError(
-                f"register {register}: no document is left; what was dropped, and why, lies beside {merged}"
+                f"register {register}: no document is left; {_dropped(merged, register)}; those that were dropped "
+                "before, and why, lie beside the sources that were cleaned"
             )
     number, sizes = 0, dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
@@ -61,6 +62,15 @@ def split_files(
     write_json(counts, figures)
     logger.info("split %s documents: %s, dropped %s", figures["read"], sizes, figures["dropped"])
     return figures
+
+
+def _dropped(merged: str | Path, register: str) -> str:
+    """How many documents of a register a merge dropped, for each reason."""
+    file = Path(merged).with_suffix(".dropped.jsonl")
+    rows = read_jsonl(file) if file.exists() else ()
+    found = Counter(row["reason"] for row in rows if row["register"] == register)
+    counts = ", ".join(f"{reason} {number}" for reason, number in found.most_common()) or "none"
+    return f"dropped by the merge: {counts} (see {file})"
 
 
 def split(

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from tempfile import TemporaryFile
 
 from kalam.data.fields import Rows, finite, require_columns
 from kalam.files.errors import InputError
-from kalam.files.opening import BUFFER, is_compressed, open_plain, read_lines
+from kalam.files.opening import BUFFER, MOST_LINE, is_compressed, open_plain, read_lines
 
 BATCH = 64  # rows of a parquet file that are made at a time
 
@@ -64,7 +63,7 @@ def read_parquet(path: str | Path, required: Collection[str], columns: Collectio
 
 
 def _cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(sys.maxsize)  # of all readers: a cell may hold a book
+    csv.field_size_limit(MOST_LINE)  # of all readers: a cell may hold a book
     reader = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

@@ -1,16 +1,17 @@
 """Held-out answers under a model that was asked, beside what counting characters alone would say."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.data.selection import rows_of
+from kalam.data.selection import Stream, parts_in, rows_of
 from kalam.evaluation.bits import identity, text_size
-from kalam.evaluation.ngram import choose_order, floor_rows
+from kalam.evaluation.ngram import choose_orders, rows_by_part
 from kalam.files.errors import InputError
 from kalam.files.jsonl import write_jsonl
 from kalam.models.positions import positions_of
+from kalam.text.batches import CHUNK, batches
 from kalam.text.chat_template import encode_conversation
 
 if TYPE_CHECKING:
@@ -26,36 +27,39 @@ def answer_text(row: Mapping[str, Any]) -> str:
 
 
 def score(
-    model: "torch.nn.Module", tokenizer: "PreTrainedTokenizerFast", rows: Sequence[dict[str, Any]], batch: int
-) -> list[dict[str, Any]]:
+    model: "torch.nn.Module", tokenizer: "PreTrainedTokenizerFast", rows: Iterable[dict[str, Any]], batch: int
+) -> Iterator[dict[str, Any]]:
     """One row per conversation: id, group, part, bytes, characters and words of its answers, tokens, nll (nats, summed
     over the answers' tokens and what ends each), correct (those that were the best guess), failure.
 
-    A conversation that is too long for the model has no nll but its failure. Raises InputError for one that the
-    tokenizer's chat template refuses.
+    As the conversations come: some of them are held, which share batches. One that is too long for the model has no
+    nll but its failure. Raises InputError for one that the tokenizer's chat template refuses.
     """
     from tqdm import tqdm
 
     most = positions_of(model.config) or math.inf
-    encoded = [_encoded(tokenizer, row) for row in rows]
-    scored = [
-        {
-            **identity(row),
-            **text_size(answer_text(row)),
-            "tokens": sum(answer[1:]),
-            "nll": None,
-            "correct": 0,
-            "failure": TOO_LONG if len(ids) - 1 > most else None,
-        }
-        for row, (ids, answer) in zip(rows, encoded, strict=True)
-    ]
-    # Conversations of like length share a batch.
-    work = sorted((i for i, row in enumerate(scored) if not row["failure"]), key=lambda i: -len(encoded[i][0]))
-    for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):
-        some = work[begin : begin + batch]
-        for index, (losses, hits) in zip(some, _predict(model, [encoded[i] for i in some]), strict=True):
-            scored[index] |= {"nll": math.fsum(losses), "correct": sum(hits)}
-    return scored
+    with tqdm(unit=" conversations", disable=None) as progress:
+        for some in batches(rows, CHUNK, _length):
+            encoded = [_encoded(tokenizer, row) for row in some]
+            scored = [_unscored(row, *pair, most) for row, pair in zip(some, encoded, strict=True)]
+            # Conversations of like length share a batch.
+            work = sorted((i for i, row in enumerate(scored) if not row["failure"]), key=lambda i: -len(encoded[i][0]))
+            for begin in range(0, len(work), batch):
+                these = work[begin : begin + batch]
+                for index, (losses, hits) in zip(these, _predict(model, [encoded[i] for i in these]), strict=True):
+                    scored[index] |= {"nll": math.fsum(losses), "correct": sum(hits)}
+                progress.update(len(these))
+            yield from scored
+
+
+def _length(row: Mapping[str, Any]) -> int:
+    return sum(len(message["content"]) for message in row["messages"])
+
+
+def _unscored(row: Mapping[str, Any], ids: Sequence[int], answer: Sequence[bool], most: float) -> dict[str, Any]:
+    failure = TOO_LONG if len(ids) - 1 > most else None
+    scored = {"tokens": sum(answer[1:]), "nll": None, "correct": 0, "failure": failure}
+    return {**identity(row), **text_size(answer_text(row)), **scored}
 
 
 def _encoded(tokenizer: "PreTrainedTokenizerFast", row: Mapping[str, Any]) -> tuple[list[int], list[bool]]:
@@ -92,9 +96,16 @@ def _predict(
 def write_floor(
     rows: Mapping[str, str | Path], parts: Collection[str], orders: Sequence[int], output: str | Path
 ) -> None:
-    """Count the characters of the answers in some parts of the training split, at the order that is best on those of
-    validation, and write the score rows of the test split's answers under that floor: it reads no question."""
-    train, validation = ([answer_text(row) for row in rows_of(rows[split], parts)] for split in ("train", "validation"))
-    model = choose_order(train, validation, orders)
-    documents = [{**row, "text": answer_text(row)} for row in rows_of(rows["test"])]
-    write_jsonl(output, ({**row, "correct": 0} for row in floor_rows(model, documents)))
+    """Count the characters of the answers in some parts of the training split, each part at the order that is best on
+    its answers of validation, and write the score rows of the test split's answers under that floor: it reads no
+    question."""
+    known, tested = (parts_in(rows_of(rows[split])) for split in ("validation", "test"))
+    validation = {part: _answers(rows["validation"], [part]) for part in known}
+    models = choose_orders(_answers(rows["train"], parts), validation, tested, orders)
+    documents = ({**row, "text": answer_text(row)} for row in rows_of(rows["test"]))
+    write_jsonl(output, ({**row, "correct": 0} for row in rows_by_part(models, documents)))
+
+
+def _answers(path: str | Path, parts: Collection[str]) -> Iterable[str]:
+    rows = rows_of(path, parts)
+    return Stream(lambda: map(answer_text, rows))

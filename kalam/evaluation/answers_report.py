@@ -15,7 +15,7 @@ from kalam.evaluation.bits import (
 )
 from kalam.evaluation.metrics import estimate_of, metric_row
 from kalam.evaluation.run_files import Evaluation, System
-from kalam.evaluation.verdict import FEWEST_DOCUMENTS, direction
+from kalam.evaluation.verdict import direction, few_groups
 
 SPLIT = "test"
 # By role, in the order of the table, what the table calls it.
@@ -23,7 +23,7 @@ LABELS = {"floor": "floor, counted", "base": "base", "adapted": "instructed"}
 EXPLANATION = (
     "Bits per byte of the answers, each given all that was said before it; what ends an answer is paid for too. The "
     "floor counts characters of the training answers and reads no question. The accuracy is the share of the answers' "
-    "tokens that were the best guess. Intervals are 95%, over conversations."
+    "tokens that were the best guess. Intervals are 95%, over groups of conversations."
 )
 
 
@@ -130,5 +130,4 @@ def _warnings(
         bits = figures["adapted", part, "bits_per_byte"]
         if bits["failures"]:
             yield f"{bits['failures']} of {bits['n']} conversations of {part} are too long for the model."
-        if bits["n"] < FEWEST_DOCUMENTS:
-            yield f"{part} has {bits['n']} conversations; with fewer than {FEWEST_DOCUMENTS} an interval is too narrow."
+        yield from few_groups(part, bits["n"], bits["groups"], "conversations")

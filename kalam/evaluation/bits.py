@@ -5,14 +5,17 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from kalam.files.errors import InputError
+from kalam.files.stored_rows import Picked
 
 # Score rows, one for each document under one model: id, group, part, bytes, characters, words, tokens (None
-# for a floor), nll (nats, summed over the document; None where the model could not score it).
+# for a floor), nll (nats, summed over the document; None where the model could not score it). Where what is asked
+# of a model is drawn, there is one for each draw, with its number as `draw`.
 Rows = Sequence[dict[str, Any]]
 
 LEVEL = 0.95
@@ -50,7 +53,7 @@ class Estimate:
     """A figure over n documents in so many groups with its 95 % interval; failures: documents not scored.
 
     A document not scored counts as one of infinite cost: the value is inf (None for a difference,
-    where inf - inf has no value) and there is no interval. Nor is there one for a single document.
+    where inf - inf has no value) and there is no interval. Nor is there one for a single group.
     """
 
     value: float | None
@@ -71,24 +74,39 @@ def text_size(text: str) -> dict[str, int]:
     return {"bytes": len(text.encode("utf-8")), "characters": len(text), "words": len(text.split())}
 
 
-def text_digest(documents: Iterable[dict[str, Any]]) -> str:
+def text_digest(documents: Sequence[dict[str, Any]]) -> str:
     """SHA-256, in hexadecimal, over the scored texts in order of id, a zero byte after each.
 
-    Raises InputError for a text that is not NFC: its bytes would not be those of the same text elsewhere.
+    The documents may stay in a file: their ids are held, but not their texts. Raises InputError for a text that is not
+    NFC: its bytes would not be those of the same text elsewhere.
     """
     total = hashlib.sha256()
-    for document in sorted(documents, key=lambda document: document["id"]):
+    for _, place in sorted((document["id"], place) for place, document in enumerate(documents)):
+        document = documents[place]
         if not unicodedata.is_normalized("NFC", document["text"]):
             raise InputError(f"document {document['id']}: its text is not NFC, as every scored text has to be")
         total.update(document["text"].encode("utf-8") + b"\0")
     return total.hexdigest()
 
 
+def text_digests(documents: Sequence[dict[str, Any]], column: str = "register") -> dict[str, str]:
+    """The `text_digest` of each part, in the order that the parts come in; `column` says which one a document is of."""
+    parts: dict[str, list[int]] = {}
+    for place, document in enumerate(documents):
+        parts.setdefault(document[column], []).append(place)
+    return {part: text_digest(Picked(documents, places)) for part, places in parts.items()}
+
+
 def measure(rows: Rows, name: str) -> float:
     """One of the measures; inf where the nll is needed and a document was not scored. Raises InputError."""
     above, below, finish = family(name)[name]
-    sums = [math.fsum(column) for column in _columns(rows, above, below).T]
+    sums = [math.fsum(column) for column in _columns(_ordered(rows), above, below).T]
     return _finished(finish, sums[0] / sums[1])
+
+
+def documents(rows: Rows) -> int:
+    """How many documents some rows are about."""
+    return len({row["id"] for row in rows})
 
 
 def groups(rows: Rows) -> int:
@@ -110,53 +128,53 @@ def family(name: str) -> dict[str, tuple[str, str, Callable]]:
 
 
 def estimates(
-    rows: Rows,
-    resamples: int,
-    seed: int,
-    measures: dict[str, tuple[str, str, Callable]] = MEASURES,
-    drawn_by: str = "id",
+    rows: Rows, resamples: int, seed: int, measures: dict[str, tuple[str, str, Callable]] = MEASURES
 ) -> dict[str, Estimate]:
     """Every measure that applies (a floor has none of tokens), with its percentile bootstrap interval.
 
-    Documents are drawn (or, with `drawn_by` group, their groups), not tokens, since the tokens of one document hang
-    together (Efron and Tibshirani, An Introduction to the Bootstrap, 1993). Raises InputError for rows without text.
+    Groups are drawn, not documents or tokens, since what is of one work hangs together (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993); and the draws of the rows, where there are several, as the figure is their
+    mean. Raises InputError for rows without text.
     """
     wanted = dict.fromkeys(key for above, below, _ in measures.values() for key in (above, below))
     keys = [key for key in wanted if any(row[key] is not None for row in rows) or key == "nll"]
-    columns, failed = _units(rows, _columns(rows, *keys), drawn_by), failures(rows)
-    drawn = None if failed or len(columns) < 2 else _resampled(columns, resamples, seed)
+    sums, failed = _sums(rows, *keys), failures(rows)
+    drawn = None if failed or groups(rows) < 2 else _resampled(sums, resamples, seed)
     result = {}
     for name, (above, below, finish) in measures.items():
         if above in keys and below in keys:
             ends = (None, None)
             if drawn is not None:
                 ends = _interval(drawn[:, keys.index(above)] / drawn[:, keys.index(below)], finish)
-            result[name] = Estimate(measure(rows, name), *ends, len(rows), failed, groups(rows))
+            result[name] = Estimate(measure(rows, name), *ends, documents(rows), failed, groups(rows))
     return result
 
 
-def paired_difference(
-    rows: Rows, baseline: Rows, resamples: int, seed: int, name: str = "bits_per_byte", drawn_by: str = "id"
-) -> Estimate:
-    """The measure of `rows` minus that of `baseline` on the same documents, resampled together.
+def paired_difference(rows: Rows, baseline: Rows, resamples: int, seed: int, name: str = "bits_per_byte") -> Estimate:
+    """The measure of `rows` minus that of `baseline` on the same documents, their groups drawn together.
 
-    The measure is one that sums of both can be subtracted in: bits per byte, or one of MASKED_MEASURES. What is drawn
-    are documents, or their groups, as in `estimates`.
+    The measure is one that sums of both can be subtracted in: bits per byte, or one of MASKED_MEASURES. Draws are
+    paired by their numbers; a baseline that does not depend on them has none.
 
-    Raises InputError where the two were not scored on the same ids and bytes.
+    Raises InputError where the two were not scored on the same ids and bytes, or in other draws.
     """
     require_same_text(rows, baseline)
+    size = documents(rows), groups(rows)
     if failed := failures(rows, baseline):
-        return Estimate(None, None, None, len(rows), failed, groups(rows))
+        return Estimate(None, None, None, size[0], failed, size[1])
     above, below, finish = family(name)[name]
-    columns = _columns(rows, above, below)
-    columns[:, 0] -= _columns(baseline, above)[:, 0]
+    group = {row["id"]: row["group"] for row in rows}
+    sums, others = (
+        _sums([{**row, "group": group[row["id"]]} for row in some], above, below) for some in (rows, baseline)
+    )
+    if len(others) not in (1, len(sums)):
+        raise InputError(f"scores do not compare: {len(sums)} draws in one, {len(others)} in the other")
+    sums[:, :, 0] -= others[:, :, 0]
     value = measure(rows, name) - measure(baseline, name)
-    units = _units(rows, columns, drawn_by)
-    if len(units) < 2:
-        return Estimate(value, None, None, len(rows), 0, groups(rows))
-    drawn = _resampled(units, resamples, seed)
-    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), len(rows), 0, groups(rows))
+    if size[1] < 2:
+        return Estimate(value, None, None, size[0], 0, size[1])
+    drawn = _resampled(sums, resamples, seed)
+    return Estimate(value, *_interval(drawn[:, 0] / drawn[:, 1], finish), size[0], 0, size[1])
 
 
 def require_same_text(rows: Rows, others: Rows) -> None:
@@ -185,14 +203,24 @@ def _scored(row: dict[str, Any]) -> bool:
     return row["nll"] is not None and math.isfinite(row["nll"])
 
 
-def _columns(rows: Rows, *keys: str) -> np.ndarray:
-    """(rows, keys), in order of id, so that the order of the file does not count."""
-    ordered = sorted(rows, key=lambda row: row["id"])
+def _ordered(rows: Rows) -> Rows:
+    """In order of draw and id, so that the order of the file does not count."""
+    ordered = sorted(rows, key=_place)
     if not ordered:
         raise InputError("no score rows: the text under evaluation is empty")
-    for row, following in zip(ordered, [*ordered[1:], None], strict=True):
-        if following and row["id"] == following["id"]:
+    for row, following in pairwise(ordered):
+        if _place(row) == _place(following):
             raise InputError(f"document {row['id']} is scored twice")
+    return ordered
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str]:
+    return row.get("draw", 0), row["id"]
+
+
+def _columns(ordered: Rows, *keys: str) -> np.ndarray:
+    """(rows, keys); an nll that is none counts as infinite."""
+    for row in ordered:
         for key in keys:
             if key not in MAY_BE_ZERO and not (row[key] and row[key] > 0):
                 raise InputError(f"document {row['id']}: {key} is {row[key]}, a scored text has 1 or more")
@@ -200,25 +228,28 @@ def _columns(rows: Rows, *keys: str) -> np.ndarray:
     return np.array(values, dtype=float)
 
 
-def _units(rows: Rows, columns: np.ndarray, drawn_by: str) -> np.ndarray:
-    """What is drawn: the columns of `_columns`, summed over the rows that have the same `drawn_by`."""
-    if drawn_by == "id":
-        return columns
-    names = [row[drawn_by] for row in sorted(rows, key=lambda row: row["id"])]
-    _, places = np.unique(names, return_inverse=True)
-    units = np.zeros((places.max() + 1, columns.shape[1]))
-    np.add.at(units, places, columns)
-    return units
+def _sums(rows: Rows, *keys: str) -> np.ndarray:
+    """(draws, groups, keys): what is drawn, sums over the documents of each group in each draw."""
+    ordered = _ordered(rows)
+    draws, which = np.unique([row.get("draw", 0) for row in ordered], return_inverse=True)
+    names, places = np.unique([row["group"] for row in ordered], return_inverse=True)
+    sums = np.zeros((len(draws), len(names), len(keys)))
+    np.add.at(sums, (which, places), _columns(ordered, *keys))
+    return sums
 
 
-def _resampled(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sums of the columns over documents drawn with replacement, (resamples, columns)."""
-    n, generator = len(columns), np.random.default_rng(seed)
+def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """The sums over draws and groups that are drawn with replacement, (resamples, keys)."""
+    draws, n, _ = sums.shape
+    generator = np.random.default_rng(seed)
+    weights = np.ones((resamples, 1))
+    if draws > 1:
+        weights = generator.multinomial(draws, np.full(draws, 1 / draws), size=resamples)
     size = max(1, CELLS // n)
     parts = []
     for begin in range(0, resamples, size):
-        counts = generator.multinomial(n, np.full(n, 1 / n), size=min(size, resamples - begin))
-        parts.append(counts.astype(float) @ columns)
+        counts = generator.multinomial(n, np.full(n, 1 / n), size=min(size, resamples - begin)).astype(float)
+        parts.append(sum(weights[begin : begin + size, [d]] * (counts @ sums[d]) for d in range(draws)))
     return np.concatenate(parts)
 
 

@@ -12,6 +12,7 @@ from kalam.files.tables import write_tsv
 SPLIT = "validation"
 CANDIDATE_COLUMNS = [
     "model",
+    "part",
     "bits_per_byte",
     "low",
     "high",
@@ -20,6 +21,7 @@ CANDIDATE_COLUMNS = [
     "tokens",
     "bytes",
     "n",
+    "groups",
     "failures",
     "eligible",
     "reason",
@@ -63,6 +65,9 @@ def compare(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The table under CANDIDATE_COLUMNS, in the order given, and the best: model, bits_per_byte, split, parts, choice.
 
+    The choice is by the figure of all `parts`, whose names are joined by `+`; where there are several, each has a row
+    of its own as well.
+
     A candidate is its score rows, and why it is barred from the choice, if it is. Not eligible either is one that
     could not score every document or is above `max_bits_per_byte`. `choice` is `lowest`, where a tie goes to the
     first one, or the name of a candidate.
@@ -72,22 +77,26 @@ def compare(
     """
     if choice != "lowest" and choice not in candidates:
         raise InputError(f"candidates.choice: {choice}, allowed are lowest, {', '.join(candidates)}")
-    table, reference = [], None
+    table, whole, reference = [], [], None
     for name, (scored, barred) in candidates.items():
         rows = of_parts(scored, parts)
         reference = reference or rows
         require_same_text(rows, reference)
         figures = estimates(rows, resamples, seed)
         reason = _objection(figures["bits_per_byte"], rows, max_bits_per_byte) or barred
-        table.append(_row(name, figures, rows, reason))
+        whole.append(_row(name, "+".join(parts), figures, rows, reason))
+        for part in parts if len(parts) > 1 else ():
+            some = of_parts(rows, [part])
+            table.append(_row(name, part, estimates(some, resamples, seed), some, reason))
+        table.append(whole[-1])
 
-    eligible = [row for row in table if row["eligible"]]
+    eligible = [row for row in whole if row["eligible"]]
     if not eligible:
-        raise InputError("candidates: none is eligible: " + "; ".join(f"{r['model']}: {r['reason']}" for r in table))
+        raise InputError("candidates: none is eligible: " + "; ".join(f"{r['model']}: {r['reason']}" for r in whole))
     if choice == "lowest":
         best = min(eligible, key=lambda row: row["bits_per_byte"])
     else:
-        best = next(row for row in table if row["model"] == choice)
+        best = next(row for row in whole if row["model"] == choice)
         if not best["eligible"]:
             raise InputError(f"candidates.choice: {choice} is not eligible: {best['reason']}")
     return table, {
@@ -109,10 +118,11 @@ def _objection(bits: Estimate, rows: Rows, limit: float) -> str | None:
     return None
 
 
-def _row(name: str, figures: dict[str, Estimate], rows: Rows, reason: str | None) -> dict[str, Any]:
+def _row(name: str, part: str, figures: dict[str, Estimate], rows: Rows, reason: str | None) -> dict[str, Any]:
     bits = figures["bits_per_byte"]
     return {
         "model": name,
+        "part": part,
         "bits_per_byte": bits.value,
         "low": bits.low,
         "high": bits.high,
@@ -121,6 +131,7 @@ def _row(name: str, figures: dict[str, Estimate], rows: Rows, reason: str | None
         "tokens": sum(r["tokens"] for r in rows),
         "bytes": sum(r["bytes"] for r in rows),
         "n": bits.n,
+        "groups": bits.groups,
         "failures": bits.failures,
         "eligible": reason is None,
         "reason": reason,

@@ -70,6 +70,11 @@ class Comparison:
             if getattr(self, kind) and (second != "floor_base" or second in roles):
                 yield first, second, kind
 
+    def pools(self, kind: str) -> list[Sequence[str]]:
+        """The parts of `target` or `general`, each alone, and all together where there are several."""
+        parts = getattr(self, kind)
+        return [*([part] for part in parts), *[parts] * (len(parts) > 1)]
+
 
 def objection(system: System) -> str | None:
     """Why a candidate is not compared, or None.
@@ -98,9 +103,9 @@ def with_base(systems: Sequence[System], base: Mapping[str, Any]) -> list[System
 def comparison_rows(comparison: Comparison, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Metric rows: each system on each part, then the paired differences.
 
-    A difference has the metric `bits_per_byte_minus_<role>` and the system that it is subtracted from; over several
-    parts these are joined by `+`. Raises InputError where a system lacks a part, or two were scored on different
-    texts.
+    A difference has the metric `bits_per_byte_minus_<role>` and the system that it is subtracted from. It is taken on
+    each part and, where there are several, on all of them, whose names are joined by `+`. Raises InputError where a
+    system lacks a part, or two were scored on different texts.
     """
     place = {"project": comparison.project, "run": comparison.run, "split": SPLIT, "context": comparison.context}
     result = []
@@ -115,16 +120,16 @@ def comparison_rows(comparison: Comparison, resamples: int, seed: int) -> list[d
             result += metric_rows(rows, resamples, seed, text_sha256=digest, **name, **place)
     for first, second, kind in comparison.differences():
         minuend, subtrahend = comparison.in_role(first), comparison.in_role(second)
-        parts = getattr(comparison, kind)
-        rows, baseline = (of_parts(system.rows, parts) for system in (minuend, subtrahend))
-        row = metric_row(
-            paired_difference(rows, baseline, resamples, seed),
-            f"bits_per_byte_minus_{second}",
-            system=minuend.name,
-            role=first,
-            part="+".join(parts),
-            text_sha256=comparison.text_sha256[parts[0]] if len(parts) == 1 else None,
-            **place,
-        )
-        result.append(row)
+        for parts in comparison.pools(kind):
+            rows, baseline = (of_parts(system.rows, parts) for system in (minuend, subtrahend))
+            row = metric_row(
+                paired_difference(rows, baseline, resamples, seed),
+                f"bits_per_byte_minus_{second}",
+                system=minuend.name,
+                role=first,
+                part="+".join(parts),
+                text_sha256=comparison.text_sha256[parts[0]] if len(parts) == 1 else None,
+                **place,
+            )
+            result.append(row)
     return result

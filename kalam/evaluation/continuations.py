@@ -1,11 +1,12 @@
 """Held-out openings continued by the base and by the adapted model, side by side on a page."""
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from kalam.data.selection import by_digest
 from kalam.evaluation.html_page import html_page
-from kalam.files.digests import digest_text
 from kalam.text.tokens import encode_plain, prefix_token
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def page(
     language: str,
     load: "Mapping[str, Callable[[], torch.nn.Module]]",
     tokenizer: "PreTrainedTokenizerFast",
-    rows: Mapping[str, Sequence[dict[str, Any]]],
+    rows: Mapping[str, Iterable[dict[str, Any]]],
     count: int,
     seed: int,
 ) -> str:
@@ -36,10 +37,9 @@ def page(
     return render(title, language, found)
 
 
-def openings(documents: Sequence[dict[str, Any]], count: int) -> list[tuple[str, str]]:
+def openings(documents: Iterable[dict[str, Any]], count: int) -> list[tuple[str, str]]:
     """The opening and the rest of `count` documents, chosen by digest, so the same for every model."""
-    chosen = sorted(documents, key=lambda document: digest_text(document["id"]))[:count]
-    return [_cut(document["text"]) for document in chosen]
+    return [_cut(document["text"]) for document in islice(by_digest(documents), count)]
 
 
 def continue_text(

@@ -2,12 +2,13 @@
 
 import html
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kalam.data.selection import by_digest
 from kalam.evaluation.hidden_tokens import CountingFloor
 from kalam.evaluation.html_page import html_page
 from kalam.files.digests import digest_text
@@ -34,14 +35,13 @@ class Gap(NamedTuple):
 
 
 def gaps(
-    tokenizer: "PreTrainedTokenizerFast", documents: Sequence[dict[str, Any]], count: int, context: int
+    tokenizer: "PreTrainedTokenizerFast", documents: Iterable[dict[str, Any]], count: int, context: int
 ) -> list[Gap]:
     """One hidden token of each of `count` documents, chosen by digest, so the same for every model.
 
     Where a document has words of one token, it is one of these; else any token of two characters or more.
     """
-    chosen = sorted(documents, key=lambda document: digest_text(document["id"]))
-    found = (_gap(tokenizer, document, context) for document in chosen)
+    found = (_gap(tokenizer, document, context) for document in by_digest(documents))
     return list(islice((gap for gap in found if gap), count))
 
 
@@ -79,14 +79,14 @@ def page(
     language: str,
     load: "Mapping[str, Callable[[], torch.nn.Module]]",
     tokenizer: "PreTrainedTokenizerFast",
-    rows: Mapping[str, Sequence[dict[str, Any]]],
+    rows: Mapping[str, Iterable[dict[str, Any]]],
     count: int,
     context: int,
 ) -> str:
     """The page of a masked run: gaps in `count` documents of `rows["test"]`, filled by the floor, which counts
     `rows["train"]`, and by what `load` loads as `base` and as `adapted`."""
     hidden = gaps(tokenizer, rows["test"], count, context)
-    floor = CountingFloor(tokenizer, [document["text"] for document in rows["train"]]).best(GUESSES)
+    floor = CountingFloor(tokenizer, (document["text"] for document in rows["train"])).best(GUESSES)
     guesses = [{"floor": floor} for _ in hidden]
     for name, role in (("base", "base"), ("trained", "adapted")):
         model = load[role]()

@@ -8,6 +8,7 @@ from kalam.evaluation.bits import (
     MASKED_MEASURES,
     Estimate,
     Rows,
+    documents,
     estimates,
     groups,
     of_parts,
@@ -16,16 +17,17 @@ from kalam.evaluation.bits import (
 )
 from kalam.evaluation.metrics import estimate_of, metric_row
 from kalam.evaluation.run_files import Evaluation, System
-from kalam.evaluation.verdict import direction
+from kalam.evaluation.verdict import direction, few_groups
 
 SPLITS = ("validation", "test")
 # By role, in the order of the table, what the table calls it.
 LABELS = {"floor": "floor, counted", "base": "base", "adapted": "trained"}
 EXPLANATION = (
-    "Every token of a document is hidden once, {share:.0%} of a window's tokens at a time, by the same draw for "
-    "every line. The loss is in nats per hidden token, the accuracy the share that was the best guess. These figures "
-    "depend on the tokenizer: they compare the lines of a table and nothing else. The floor knows how often each "
-    "token stands in the training text. Intervals are 95%, over documents."
+    "Every token of a document is hidden once in each of {draws} draws, {share:.0%} of a window's tokens at a time; "
+    "the draws are the same for every line, and a figure is their mean. The loss is in nats per hidden token, the "
+    "accuracy the share that was the best guess. These figures depend on the tokenizer: they compare the lines of a "
+    "table and nothing else. The floor knows how often each token stands in the training text. Intervals are 95%, "
+    "over groups and draws."
 )
 
 
@@ -39,8 +41,8 @@ def evaluate(
 ) -> Evaluation:
     """What a masked run came to (kalam.evaluation.run_files).
 
-    `about` has project, run, language and the `share` of hidden tokens; `base` is what `base.json` says, `digests`
-    the SHA-256 of the held-out text by split and part.
+    `about` has project, run, language, the `share` of hidden tokens and the number of `draws`; `base` is what
+    `base.json` says, `digests` the SHA-256 of the held-out text by split and part.
     """
     metrics = hidden_token_rows(about, systems, digests, resamples, seed)
     return Evaluation(systems, metrics, render(about, base["model"], metrics))
@@ -80,7 +82,9 @@ def hidden_token_rows(
 
 
 def _total(rows: Rows, key: str) -> Estimate:
-    return Estimate(sum(row[key] for row in rows), None, None, len(rows), 0, groups(rows))
+    """The sum over the documents, of each of which every draw has all tokens."""
+    once = {row["id"]: row[key] for row in rows}
+    return Estimate(sum(once.values()), None, None, documents(rows), 0, groups(rows))
 
 
 def render(about: Mapping[str, Any], base: str, metrics: Sequence[dict[str, Any]]) -> str:
@@ -89,12 +93,13 @@ def render(about: Mapping[str, Any], base: str, metrics: Sequence[dict[str, Any]
     places = list(dict.fromkeys((row["split"], row["part"]) for row in metrics))
     sections = [
         [f"Hidden tokens: project {about['project']}, run {about['run']} of {base}", f"language {about['language']}"],
-        textwrap.wrap(EXPLANATION.format(share=1 / round(1 / about["share"])), 100),
+        textwrap.wrap(EXPLANATION.format(share=1 / round(1 / about["share"]), draws=about["draws"]), 100),
     ]
     for split, part in places:
         some = figures["adapted", split, part, "hidden_tokens"]
         lines = [
-            f"Register {part}, split {split}: {some['n']} documents, {some['value']:,d} hidden tokens",
+            f"Register {part}, split {split}: {some['n']} documents in {some['groups']} groups, "
+            f"{some['value']:,d} hidden tokens",
             f"{'':16}  {'nats/token':>10}  {'95% interval':16}  {'accuracy':>8}",
         ]
         for role, label in LABELS.items():
@@ -109,6 +114,10 @@ def render(about: Mapping[str, Any], base: str, metrics: Sequence[dict[str, Any]
             if unknown := figures["adapted", split, part, "unknown_tokens"]["value"]:
                 sentences.append(f"Of its tokens {unknown:,d} are unknown to the tokenizer.")
     sections.append(textwrap.wrap(" ".join(sentences), 100))
+    for split, part in places:
+        some = figures["adapted", split, part, "masked_nll"]
+        for warning in few_groups(f"{part}, split {split},", some["n"], some["groups"]):
+            sections.append(textwrap.wrap(f"Warning: {warning}", 100))
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
 
@@ -122,4 +131,4 @@ def _sentence(part: str, gap: Estimate) -> str:
         case "unclear":
             return f"On {part} the trained model cannot be told from the floor."
         case _:
-            return f"On {part} nothing can be said, since there is no interval for {gap.n} document(s)."
+            return f"On {part} nothing can be said, since there is no interval for {gap.groups} group(s)."

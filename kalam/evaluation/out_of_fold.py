@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kalam.data.selection import rows_of
-from kalam.evaluation.bits import Rows, estimates, family, measure, of_parts, paired_difference, text_digest
+from kalam.data.selection import stored_rows
+from kalam.evaluation.bits import Rows, estimates, family, measure, of_parts, paired_difference, text_digests
 from kalam.evaluation.metrics import METRIC_COLUMNS, estimate_of, metric_row, read_metrics
 from kalam.evaluation.paired_table import Line, table
+from kalam.evaluation.verdict import few_groups
 from kalam.files.atomic import atomic_write
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl, write_jsonl
@@ -66,12 +67,13 @@ def _together(run: str, scores: Files) -> Systems:
 
 def _digests(rows: Files, column: str, answered: Rows) -> dict[str, str]:
     """The SHA-256 of the text of each part."""
-    documents = [row for path in rows for row in rows_of(path)]
-    asked, answers = (sorted(row["id"] for row in some) for some in (documents, answered))
-    if asked != answers or len(set(asked)) != len(asked):
-        raise InputError(f"folds: found {len(answers)} answers to {len(set(asked))} rows; allowed is one to each")
-    parts = dict.fromkeys(row[column] for row in documents)
-    return {part: text_digest(row for row in documents if row[column] == part) for part in parts}
+    documents = stored_rows(*rows)
+    asked = sorted(row["id"] for row in documents)
+    for draw in sorted({row.get("draw", 0) for row in answered}):
+        answers = sorted(row["id"] for row in answered if row.get("draw", 0) == draw)
+        if asked != answers or len(set(asked)) != len(asked):
+            raise InputError(f"folds: found {len(answers)} answers to {len(set(asked))} rows; allowed is one to each")
+    return text_digests(documents, column)
 
 
 def _metric_rows(
@@ -83,11 +85,11 @@ def _metric_rows(
         where = {**place, "part": part, "text_sha256": digest}
         rows = {system: of_parts(some, [part]) for system, some in systems.items()}
         for (role, name), some in rows.items():
-            for metric, figure in estimates(some, resamples, seed, family(compared_in), "group").items():
+            for metric, figure in estimates(some, resamples, seed, family(compared_in)).items():
                 yield metric_row(figure, metric, role=role, system=name, **where)
         for role, name in rows:
             if role not in ("candidate", "adapted"):
-                gap = paired_difference(rows[adapted], rows[role, name], resamples, seed, compared_in, "group")
+                gap = paired_difference(rows[adapted], rows[role, name], resamples, seed, compared_in)
                 yield metric_row(gap, f"{compared_in}_minus_{role}", role=adapted[0], system=adapted[1], **where)
 
 
@@ -116,4 +118,5 @@ def _render(
         own = of_parts(systems[adapted], [part])
         by_fold = [measure([row for row in own if row["fold"] == n], compared_in) for n in range(1, folds + 1)]
         sections[-1].append("By fold: " + ", ".join(f"{value:.4f}" for value in by_fold))
+        sections[-1] += [f"Warning: {text}" for text in few_groups(part, figure["n"], figure["groups"], "rows")]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"

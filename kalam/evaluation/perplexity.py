@@ -5,13 +5,17 @@ tokens; only so do their bits per byte compare.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kalam.evaluation.bits import identity, text_size
 from kalam.files.errors import InputError
-from kalam.text.tokens import encode_plain, prefix_token
+from kalam.text.batches import CHUNK, batches
+from kalam.text.tokens import encode_places, prefix_token
 
 if TYPE_CHECKING:
     import torch
@@ -57,12 +61,11 @@ def windows(
         begin, scored_to = begin + stride, end
 
 
-def byte_starts(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
-    """The byte each token begins at, from its character offsets."""
-    before = [0]
-    for character in text:
-        before.append(before[-1] + len(character.encode("utf-8")))
-    return [before[begin] for begin, _ in offsets]
+def byte_starts(text: str, places: Sequence[int]) -> list[int]:
+    """The byte each token begins at, from the character that it begins at."""
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    ends = np.cumsum(1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000))
+    return np.concatenate(([0], ends))[np.asarray(places, dtype=np.int64)].tolist()
 
 
 def encode(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[list[int], list[int], str | None]:
@@ -70,61 +73,66 @@ def encode(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[list[int], 
 
     A model that reads an unknown token or other text than it was given is easy to please.
     """
-    encoded = encode_plain(tokenizer, text, return_offsets_mapping=True)
-    ids = encoded["input_ids"]
+    ids, places = [], array("q")
+    for number, place in encode_places(tokenizer, text):
+        ids.append(number)
+        places.append(place)
     failure = None
     if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
         failure = "unknown token"
     elif tokenizer.decode(ids, clean_up_tokenization_spaces=False) != text:
         failure = "lossy tokenizer"
-    return ids, byte_starts(text, encoded["offset_mapping"]), failure
+    return ids, byte_starts(text, places), failure
 
 
 def score(
     model: "torch.nn.Module",
     tokenizer: "PreTrainedTokenizerFast",
-    documents: Sequence[dict[str, Any]],
+    documents: Iterable[dict[str, Any]],
     context: int,
     stride: int,
     batch: int,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """One row per document: id, group, part, bytes, characters, words, tokens, nll (nats, summed), failure.
 
-    A document that the tokenizer does not keep has no nll but its failure. Raises InputError where
-    a window is longer than the model's positions.
+    As the documents come: some of them are held, whose windows share batches. A document that the tokenizer does not
+    keep has no nll but its failure. Raises InputError where a window is longer than the model's positions.
     """
     from tqdm import tqdm
 
     from kalam.models.scoring import Scorer
 
-    prefix = prefix_token(tokenizer)
-    rows, work = [], []
-    for index, document in enumerate(documents):
-        text = document["text"]
-        ids, starts, failure = encode(tokenizer, text)
-        rows.append(
-            {
-                **identity(document),
-                **text_size(text),
-                "tokens": len(ids),
-                "nll": None if failure else 0.0,
-                "failure": failure,
-            }
-        )
-        if failure is None:
-            work.extend(windows(index, ids, starts, prefix, context, stride))
-    # Windows of like length share a batch; with their tokens as the second key, in any order of documents.
-    work.sort(key=lambda window: (-len(window.tokens), window.tokens))
-    _require_positions(model, work, context)
-    scorer = Scorer(model)
-    parts: dict[int, list[float]] = {}
-    for begin in tqdm(range(0, len(work), batch), unit="batch", disable=None):
-        some = work[begin : begin + batch]
-        for window, nll in zip(some, _window_nll(scorer, some, prefix), strict=True):
-            parts.setdefault(window.document, []).append(nll)
-    for index, values in parts.items():
-        rows[index]["nll"] = math.fsum(values)  # exact, so the order of the batches does not count
-    return rows
+    scorer, prefix = Scorer(model), prefix_token(tokenizer)
+    with tqdm(unit=" windows", disable=None) as progress:
+        for some in batches(documents, CHUNK, lambda document: len(document["text"])):
+            rows, work = [], []
+            for index, document in enumerate(some):
+                row, found = _cut(tokenizer, document, index, prefix, context, stride)
+                rows.append(row)
+                work += found
+            # Windows of like length share a batch; with their tokens as the second key, in any order of documents.
+            work.sort(key=lambda window: (-len(window.tokens), window.tokens))
+            _require_positions(model, work, context)
+            parts: dict[int, list[float]] = {}
+            for begin in range(0, len(work), batch):
+                these = work[begin : begin + batch]
+                for window, nll in zip(these, _window_nll(scorer, these, prefix), strict=True):
+                    parts.setdefault(window.document, []).append(nll)
+                progress.update(len(these))
+            for index, values in parts.items():
+                rows[index]["nll"] = math.fsum(values)  # exact, so the order of the batches does not count
+            yield from rows
+
+
+def _cut(
+    tokenizer: "PreTrainedTokenizerFast", document: dict[str, Any], index: int, prefix: int, context: int, stride: int
+) -> tuple[dict[str, Any], list[Window]]:
+    """A document's row before it is scored, and its windows."""
+    text = document["text"]
+    ids, starts, failure = encode(tokenizer, text)
+    scored = {"tokens": len(ids), "nll": None if failure else 0.0, "failure": failure}
+    found = [] if failure else list(windows(index, ids, starts, prefix, context, stride))
+    return {**identity(document), **text_size(text), **scored}, found
 
 
 def _window_nll(scorer: "Scorer", some: Sequence[Window], pad: int) -> list[float]:

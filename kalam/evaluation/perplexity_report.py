@@ -4,17 +4,17 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kalam.evaluation.bits import Estimate
 from kalam.evaluation.comparison import SPLIT, Comparison, comparison_rows, objection, with_base
 from kalam.evaluation.metrics import estimate_of
 from kalam.evaluation.run_files import Evaluation, System
-from kalam.evaluation.verdict import FEWEST_DOCUMENTS, direction, verdict
+from kalam.evaluation.verdict import Gaps, direction, few_groups, told, verdict
 
 WIDTH = 100
 KINDS = ("target", "general")
 EXPLANATION = (
     "Fewer bits per byte are better. They compare between all lines of a table, which are about the same text "
-    "under the same context; token perplexities compare within one tokenizer only. Intervals are 95%, over documents."
+    "under the same context; token perplexities compare within one tokenizer only. Intervals are 95%, over groups: "
+    "documents of one work are drawn together."
 )
 
 Figures = dict[tuple[str, str, str, str], dict[str, Any]]  # metric rows by role, system, part, metric
@@ -51,7 +51,7 @@ def evaluate(
 def render(comparison: Comparison, metrics: Sequence[dict[str, Any]]) -> str:
     """The report, made from the comparison's metric rows alone."""
     figures = {(row["role"], row["system"], row["part"], row["metric"]): row for row in metrics}
-    gaps = {pair: _difference(comparison, figures, *pair) for pair in comparison.differences()}
+    gaps = {pair: _differences(comparison, figures, *pair) for pair in comparison.differences()}
     sections = [
         [
             f"Perplexity: project {comparison.project}, run {comparison.run}",
@@ -60,8 +60,8 @@ def render(comparison: Comparison, metrics: Sequence[dict[str, Any]]) -> str:
         _fill(EXPLANATION),
         *(_table(comparison, figures, kind, part) for kind in KINDS for part in getattr(comparison, kind)),
         [line for system in comparison.systems if objection(system) for line in _fill(_left_out(comparison, system))],
-        _gap_table(comparison, gaps),
-        _fill(_sentence(comparison, gaps)),
+        _gap_table(gaps),
+        _fill(_sentence(gaps)),
         *(_fill(f"Warning: {warning}") for warning in _warnings(comparison, figures, gaps)),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -84,63 +84,66 @@ def _table(comparison: Comparison, figures: Figures, kind: str, part: str) -> li
             f"{_cell(found['bytes'], ',d'):>11}"
         )
     digest = comparison.text_sha256[part][:12]
-    return [f"Register {part} ({kind}): {bits['n']} documents, SHA-256 of the text {digest}...", head, *lines]
+    size = f"{bits['n']} documents in {bits['groups']} groups"
+    return [f"Register {part} ({kind}): {size}, SHA-256 of the text {digest}...", head, *lines]
 
 
-def _gap_table(comparison: Comparison, gaps: dict[tuple[str, str, str], Estimate]) -> list[str]:
-    names = {pair: f"{_names(comparison, pair[2])}: {pair[0]} - {pair[1].replace('_', ' of ')}" for pair in gaps}
-    width = max(map(len, names.values()))
-    lines = ["Differences in bits per byte, document by document (below zero: the first is better)"]
-    for pair, gap in gaps.items():
+def _gap_table(gaps: dict[tuple[str, str, str], Gaps]) -> list[str]:
+    lines = {
+        f"{name}: {first} - {second.replace('_', ' of ')}": gap
+        for (first, second, _), some in gaps.items()
+        for name, gap in some.items()
+    }
+    width = max(map(len, lines))
+    table = ["Differences in bits per byte, document by document (below zero: the first is better)"]
+    for label, gap in lines.items():
         value = "-" if gap.value is None else f"{gap.value:+.4f}"
-        lines.append(f"{names[pair]:{width}}  {value:>9}  {_interval(vars(gap), '+'):18}  {gap.n} documents")
-    return lines
+        size = f"{gap.n} documents in {gap.groups} groups"
+        table.append(f"{label:{width}}  {value:>9}  {_interval(vars(gap), '+'):18}  {size}")
+    return table
 
 
-def _sentence(comparison: Comparison, gaps: dict[tuple[str, str, str], Estimate]) -> str:
+def _sentence(gaps: dict[tuple[str, str, str], Gaps]) -> str:
     return verdict(
         gain=gaps["adapted", "base", "target"],
         floor=gaps["adapted", "floor", "target"],
-        forgot=gaps.get(("adapted", "base", "general")),
-        target=_names(comparison, "target"),
-        general=_names(comparison, "general"),
+        forgot=gaps.get(("adapted", "base", "general"), {}),
     )
 
 
-def _warnings(comparison: Comparison, figures: Figures, gaps: dict[tuple[str, str, str], Estimate]) -> Iterator[str]:
+def _warnings(comparison: Comparison, figures: Figures, gaps: dict[tuple[str, str, str], Gaps]) -> Iterator[str]:
     sizes = {}
     for system in comparison.compared:
         for part in [*comparison.target, *comparison.general]:
             bits = figures[system.role, system.name, part, "bits_per_byte"]
-            sizes[part] = bits["n"]
+            sizes[part] = bits["n"], bits["groups"]
             if bits["failures"]:
                 yield (
                     f"{comparison.label(system)} could not score {bits['failures']} of {bits['n']} documents of "
                     f"{part}; each counts as infinitely costly."
                 )
-    for part, n in sizes.items():
-        if n < FEWEST_DOCUMENTS:
-            yield f"{part} has {n} documents; with fewer than {FEWEST_DOCUMENTS} an interval is too narrow."
-    weak = gaps.get(("base", "floor_base", "target"))
-    if weak and direction(weak) == "more":
-        yield (
-            f"on {_names(comparison, 'target')} the base predicts worse than counted characters of its own training "
-            "text, and from such a base every gain looks large."
-        )
+    for part, (n, groups) in sizes.items():
+        yield from few_groups(part, n, groups)
+    weaknesses = gaps.get(("base", "floor_base", "target"))
+    for name, weak in told(weaknesses).items() if weaknesses else ():
+        if direction(weak) == "more":
+            yield (
+                f"on {name} the base predicts worse than counted characters of its own training text, and from such a "
+                "base every gain looks large."
+            )
 
 
-def _difference(comparison: Comparison, figures: Figures, first: str, second: str, kind: str) -> Estimate:
-    system = comparison.in_role(first)
-    parts = "+".join(getattr(comparison, kind))
-    return estimate_of(figures[first, system.name, parts, f"bits_per_byte_minus_{second}"])
+def _differences(comparison: Comparison, figures: Figures, first: str, second: str, kind: str) -> Gaps:
+    """The difference on each part of a kind, and on all of them where there are several."""
+    system, metric = comparison.in_role(first), f"bits_per_byte_minus_{second}"
+    return {
+        " and ".join(parts): estimate_of(figures[first, system.name, "+".join(parts), metric])
+        for parts in comparison.pools(kind)
+    }
 
 
 def _left_out(comparison: Comparison, system: System) -> str:
     return f"{comparison.label(system)}: not compared, {objection(system)}"
-
-
-def _names(comparison: Comparison, kind: str) -> str:
-    return " and ".join(getattr(comparison, kind))
 
 
 def _interval(figure: dict[str, Any], sign: str = "") -> str:

@@ -1,11 +1,12 @@
 """Held-out questions answered by the base and by the instructed model, side by side on a page."""
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from kalam.data.selection import by_digest
 from kalam.evaluation.html_page import html_page
-from kalam.files.digests import digest_text
 from kalam.text.chat_template import encode_question, ends_of_answers
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ def page(
     language: str,
     load: "Mapping[str, Callable[[], torch.nn.Module]]",
     tokenizer: "PreTrainedTokenizerFast",
-    rows: Mapping[str, Sequence[dict[str, Any]]],
+    rows: Mapping[str, Iterable[dict[str, Any]]],
     count: int,
 ) -> str:
     """The page of an instruct run: the last question of `count` conversations of `rows["test"]`, chosen by digest,
     answered by what `load` loads as `base` and as `adapted`."""
-    chosen = sorted(rows["test"], key=lambda row: digest_text(row["id"]))[:count]
+    chosen = islice(by_digest(rows["test"]), count)
     found = [{"said": row["messages"][:-1], "answer": row["messages"][-1]["content"]} for row in chosen]
     for role in ("base", "adapted"):
         model = load[role]()

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kalam.data.selection import rows_of
-from kalam.evaluation.bits import Rows, text_digest
+from kalam.data.selection import stored_rows
+from kalam.evaluation.bits import Rows, text_digests
 from kalam.evaluation.metrics import METRIC_COLUMNS
 from kalam.files.atomic import atomic_write
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
@@ -54,7 +54,7 @@ def evaluate_run(
     files of score rows, each with the role, name and split of its system; `rows` the held-out rows by split.
     """
     systems = [System(**system, rows=list(read_jsonl(file))) for system, file in scores]
-    digests = {split: _digests(list(rows_of(path))) for split, path in rows.items()}
+    digests = {split: text_digests(stored_rows(path)) for split, path in rows.items()}
     found: Evaluation = import_module(module).evaluate(about, read_json(base), systems, digests, resamples, seed)
     write_jsonl(outputs["scores"], (row for system in found.systems for row in _named(system)))
     write_tsv(outputs["metrics"], found.metrics, METRIC_COLUMNS)
@@ -65,9 +65,3 @@ def evaluate_run(
 def _named(system: System) -> list[dict[str, Any]]:
     name = {"role": system.role, "system": system.name, "split": system.split}
     return [{**name, **row} for row in system.rows]
-
-
-def _digests(documents: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The SHA-256 of the text of each part, in the order that the parts come in."""
-    parts = dict.fromkeys(document["register"] for document in documents)
-    return {part: text_digest(d for d in documents if d["register"] == part) for part in parts}

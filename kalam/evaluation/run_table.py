@@ -8,6 +8,7 @@ from typing import Any
 from kalam.evaluation.bits import Rows, of_parts, paired_difference
 from kalam.evaluation.metrics import METRIC_COLUMNS, estimate_of, metric_row, read_metrics
 from kalam.evaluation.paired_table import Line, incomparable, table
+from kalam.evaluation.verdict import few_groups
 from kalam.files.atomic import atomic_write
 from kalam.files.jsonl import read_jsonl
 from kalam.files.tables import write_tsv
@@ -57,12 +58,13 @@ def _compare(
         lines = [Line(first, estimate_of(about), None)]
         for run in [run for run in runs[1:] if run not in objections]:
             ours, theirs = (of_parts(scored[name], [part]) for name in (run, first))
-            gap = paired_difference(ours, theirs, resamples, seed, measure, drawn_by="group")
+            gap = paired_difference(ours, theirs, resamples, seed, measure)
             lines.append(Line(run, estimate_of(figures[run][part]), gap))
             rows.append(metric_row(gap, f"{measure}_minus_{first}", **_place(figures[run][part])))
         digest = about["text_sha256"][:12]
         title = f"Part {part}: {about['n']} rows in {about['groups']} groups, SHA-256 of the text {digest}..."
         sections.append([title, *table(measure, f"minus {first}", lines)])
+        sections[-1] += [f"Warning: {text}" for text in few_groups(part, about["n"], about["groups"], "rows")]
     sections.append([f"{run}: not compared with {first}, {reason}" for run, reason in objections.items()])
     return rows, "\n\n".join("\n".join(lines) for lines in sections if lines)
 

@@ -66,7 +66,7 @@ def page_of_run(
 ) -> None:
     """Write a run's page: what its systems make of held-out rows, as the function `page` of `module` shows that."""
     begun = read_json(base)
-    chosen = {split: list(rows_of(path, parts)) for split, path in rows.items()}
+    chosen = {split: rows_of(path, parts) for split, path in rows.items()}
     load = loaders(begun, run, quantisation, head)
     page = import_module(module).page(title, language, load, load_tokenizer(begun["folder"]), chosen, **settings)
     with atomic_write(output) as handle:
@@ -89,4 +89,4 @@ def _write_scores(
 ) -> None:
     tokenizer, score = load_tokenizer(folder), import_module(module).score
     for split, path in rows.items():
-        write_jsonl(outputs[split], score(model, tokenizer, list(rows_of(path)), **settings))
+        write_jsonl(outputs[split], score(model, tokenizer, rows_of(path), **settings))

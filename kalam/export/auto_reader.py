@@ -18,8 +18,9 @@ class AutoReader:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+        self.model = model.eval()
         if torch.cuda.is_available():
             self.model.to("cuda")
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]

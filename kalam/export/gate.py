@@ -1,7 +1,7 @@
 """The comparison of an exported model with the one it was made from, and the bounds it must keep."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kalam.evaluation.perplexity import Window
@@ -82,18 +82,24 @@ def require_bounds(name: str, figures: dict[str, float], bound: dict[str, float]
         raise InputError(f"{name}: {found:.2%} of the likeliest tokens agree; allowed is {allowed:.2%} or more")
 
 
-def require_ids(name: str, heldout: HeldOut, header: dict[str, Any]) -> int:
-    """The number of token ids compared, of the texts alone. Raises InputError with the first of the reader's ids that
-    are not the tokenizer's."""
-    for kind, expected in (("plain", heldout.plain_ids), ("special", heldout.special_ids)):
-        for text, ours, theirs in zip(heldout.texts, expected, header[kind], strict=True):
+def require_ids(name: str, heldout: HeldOut, encode: Callable[[str], dict[str, list[int]]]) -> int:
+    """The number of token ids compared, of the texts alone; `encode` gives those of a reader, as `heldout.ids` does.
+
+    Raises InputError with the first of the reader's ids that are not the tokenizer's.
+    """
+    compared = 0
+    for text in heldout.texts:
+        expected, found = heldout.ids(text), encode(text)
+        for kind, ours in expected.items():
+            theirs = found[kind]
             if ours != theirs:
                 at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))
                 raise InputError(
                     f"{name}: other token ids than the tokenizer's ({len(theirs)} for {len(ours)}, the first at "
                     f"{at}: {theirs[at : at + 3]} for {ours[at : at + 3]}) in the text that begins {text[:40]!r}"
                 )
-    return sum(map(len, heldout.plain_ids))
+        compared += len(expected["plain"])
+    return compared
 
 
 def compare_continuations(model: "torch.nn.Module", heldout: HeldOut, found: list[list[int]]) -> dict[str, Any]:
@@ -135,7 +141,7 @@ def check_export(
 ) -> dict[str, Any]:
     """Every figure of an exported file compared with the model it was made from. Raises InputError at the first that
     is out of bounds."""
-    compared = require_ids(name, heldout, reader.header)
+    compared = require_ids(name, heldout, reader.encode)
     figures = compare(heldout.windows, logits_of(original, heldout.window_ids), reader.logits())
     require_bounds(name, figures, bound)
     continued = compare_continuations(original, heldout, reader.continuations())

@@ -1,15 +1,15 @@
 """What an export is compared on: held-out texts, windows of them, and openings to be continued."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.data.selection import rows_of
+from kalam.data.selection import Stream, by_digest, rows_of
 from kalam.evaluation.perplexity import Window, encode, windows
-from kalam.files.digests import digest_text
 from kalam.files.errors import InputError
-from kalam.text.tokens import encode_plain, prefix_token
+from kalam.text.tokens import encode_ids, prefix_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,14 +23,13 @@ NEW_TOKENS = 24  # after each opening
 class HeldOut:
     """The held-out text of a run.
 
-    texts: all of it; plain_ids, special_ids: its token ids, of the text alone and with the special tokens that the
-    tokenizer adds; windows: those whose logits are compared, with `bytes` of text scored in them; prompts: token
-    ids that are continued.
+    texts: all of it, which stays in its file; ids: gives the token ids of a text, `plain` and, with the special tokens
+    that the tokenizer adds or finds in it, `special`; windows: those whose logits are compared, with `bytes` of text
+    scored in them; prompts: token ids that are continued.
     """
 
-    texts: list[str]
-    plain_ids: list[list[int]]
-    special_ids: list[list[int]]
+    texts: Iterable[str]
+    ids: Callable[[str], dict[str, list[int]]]
     windows: list[Window]
     bytes: int
     prompts: list[list[int]]
@@ -48,13 +47,12 @@ class HeldOut:
 
         Raises InputError where there is none, or none that the tokenizer keeps.
         """
-        documents = list(rows_of(file, parts))
-        return cls.of(documents, tokenizer, evaluation["context"], evaluation["stride"], tokens)
+        return cls.of(rows_of(file, parts), tokenizer, evaluation["context"], evaluation["stride"], tokens)
 
     @classmethod
     def of(
         cls,
-        documents: Sequence[dict[str, Any]],
+        documents: Iterable[dict[str, Any]],
         tokenizer: "PreTrainedTokenizerFast",
         context: int,
         stride: int,
@@ -62,13 +60,15 @@ class HeldOut:
     ) -> "HeldOut":
         """Windows of `context` bytes over documents in the order of their digests, until `tokens` are scored.
 
-        Raises InputError where the tokenizer keeps no document.
+        The documents are gone through several times. Raises InputError where the tokenizer keeps no document.
         """
-        texts, chosen, prompts, size, scored = [d["text"] for d in documents], [], [], 0, 0
+        chosen, prompts, size, scored = [], [], 0, 0
         prefix = prefix_token(tokenizer)
-        for number, document in enumerate(sorted(documents, key=lambda d: digest_text(d["id"]))):
+        for number, document in enumerate(by_digest(documents)):
+            if scored >= tokens:
+                break
             ids, starts, failure = encode(tokenizer, document["text"])
-            if failure or scored >= tokens:
+            if failure:
                 continue
             chosen += windows(number, ids, starts, prefix, context, stride)
             size, scored = size + len(document["text"].encode()), scored + len(ids)
@@ -76,8 +76,8 @@ class HeldOut:
                 prompts.append([prefix, *ids[:PROMPT_TOKENS]])
         if not chosen:
             raise InputError("export: no held-out document that the tokenizer keeps")
-        plain_ids = encode_plain(tokenizer, texts)["input_ids"]
-        return cls(texts, plain_ids, tokenizer(texts)["input_ids"], chosen, size, prompts)
+        texts = Stream(lambda: (document["text"] for document in documents))
+        return cls(texts, partial(token_ids, tokenizer), chosen, size, prompts)
 
     @property
     def window_ids(self) -> list[list[int]]:
@@ -92,8 +92,12 @@ class HeldOut:
     def request(self) -> dict[str, Any]:
         """What a reader is asked (kalam.export.reader_process)."""
         return {
-            "texts": self.texts,
             "windows": self.window_ids,
             "prompts": self.prompts,
             "new_tokens": NEW_TOKENS,
         }
+
+
+def token_ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> dict[str, list[int]]:
+    """The ids of the text alone, `plain`, and with special tokens, `special`."""
+    return {"plain": encode_ids(tokenizer, text), "special": tokenizer(text)["input_ids"]}

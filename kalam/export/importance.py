@@ -21,7 +21,9 @@ def importance(
     parts."""
     with written_gguf(target) as temporary:
         text = temporary.with_name(f"{temporary.name}.txt")
-        text.write_text("\n\n".join(texts_of(train, parts)), encoding="utf-8")
+        with open(text, "w", encoding="utf-8") as handle:
+            for number, each in enumerate(texts_of(train, parts)):
+                handle.write("\n\n" * bool(number) + each)
         options = ["-f", str(text), "-o", str(temporary), "-c", str(CHUNK), "-b", str(CHUNK), "--chunks", str(chunks)]
         try:
             run_tool(tools, "llama-imatrix", ["-m", str(model), *options, "-t", threads(), "-ngl", "0", "--no-ppl"])

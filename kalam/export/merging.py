@@ -15,6 +15,7 @@ from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_value
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
+from kalam.models.adapters import put_on
 from kalam.models.download import weights_and_settings
 from kalam.models.loading import load_adapted, load_base
 from kalam.models.scratch import save_weights
@@ -81,14 +82,12 @@ def read_saved(name: str, folder: Path, heldout: HeldOut) -> ReaderProcess:
 def merged(base: dict[str, Any], trained: str | Path, quantisation: str, precision: str) -> "PreTrainedModel":
     """A run as one model with whole weights in fp32: its adapter added to the base that it was trained on, dequantised
     where that was quantised."""
-    from peft import PeftModel
-
     if read_json(Path(trained) / "meta.json")["identity"]["kind"] == "full":
         return _scale_queries_by_head_size(in_fp32(load_adapted(base, trained, "none", precision)))
     model = in_fp32(load_base(base, "none", precision))
     if quantisation != "none":
         _copy_dequantised(in_fp32(load_base(base, quantisation, precision)), model)
-    adapted = PeftModel.from_pretrained(model, Path(trained) / "adapter")
+    adapted = put_on(model, Path(trained) / "adapter")
     _untie_adapted_embeddings(adapted)
     return _scale_queries_by_head_size(adapted.merge_and_unload().eval())
 

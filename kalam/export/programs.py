@@ -2,31 +2,36 @@
 
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kalam.files.atomic import replacement
 from kalam.files.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+STEP = re.compile(r"\[(\d+)/(\d+)\]")
+TELLINGS = 20  # lines about a program's steps, at most
+
 
 def run(command: Sequence[str], name: str, **environment: Any) -> None:
-    """Run a program, its output in the log. Raises InputError with its last line where it failed."""
-    done = subprocess.run(
-        command,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    logger.debug("%s", done.stdout)
-    if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise InputError(f"{name}: ended with status {done.returncode}: {lines[-1] if lines else 'it said nothing'}")
+    """Run a program, its output in the log, and now and then a line of how far it is where it counts its steps, as
+    ninja does. Raises InputError with its last line where it failed."""
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    last, told = "it said nothing", -1
+    with subprocess.Popen(command, env=os.environ | environment, **piped) as process:
+        for line in filter(str.strip, process.stdout):
+            last = line.rstrip("\n")
+            logger.debug("%s", last)
+            if (step := STEP.match(last)) and (done := TELLINGS * int(step[1]) // int(step[2])) > told:
+                told = done
+                logger.info("%s: step %s of %s", name, step[1], step[2])
+    if process.returncode:
+        raise InputError(f"{name}: ended with status {process.returncode}: {last}")
 
 
 def run_tool(tools: str | Path, name: str, arguments: Sequence[str]) -> None:
@@ -43,16 +48,11 @@ def threads() -> str:
 def written_gguf(target: str | Path) -> Iterator[Path]:
     """A temporary name for a program to write to; it becomes `target` when the block succeeds. Raises InputError
     where the program ended well and left nothing, or no GGUF."""
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".tmp-{target.name}")  # `.gguf` last, or the converter puts a name of its own there
-    try:
+    # `.gguf` last, or the converter puts a name of its own there.
+    with replacement(target, ".gguf") as temporary:
         yield temporary
         if not _is_gguf(temporary):
             raise InputError(f"{target}: the tool ended well and left no GGUF")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_gguf(file: Path) -> bool:

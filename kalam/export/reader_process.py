@@ -1,11 +1,12 @@
 """A reader: a process of its own that loads an exported file and answers a request over a pipe.
 
 Only a fresh process shows what others get who load the file, and a library that crashes in it takes
-nothing with it. The request is one line of JSON on the standard input: texts, windows, prompts,
-new_tokens. The answer on the standard output is a line of JSON (plain and special, the token ids of
-each text; vocabulary; load_seconds), the logits of each window as raw float32 [tokens, vocabulary],
-and a line of JSON with the greedy continuations of the prompts. Anything missing, malformed or beyond
-that is an error, and so is a reader that ends badly after its answer.
+nothing with it. The request is one line of JSON on the standard input: windows, prompts, new_tokens. The
+answer on the standard output is a line of JSON (vocabulary, load_seconds). Then each text is a line of JSON,
+answered before the next by one with its token ids (plain and special); after the last of them come the logits
+of each window as raw float32 [tokens, vocabulary], and a line of JSON with the greedy continuations of the
+prompts. Anything missing, malformed or beyond that is an error, and so is a reader that ends badly after its
+answer.
 """
 
 import json
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,7 +44,7 @@ class Reader(Protocol):
 
 
 class ReaderProcess:
-    """A reader at work: `header` (plain, special, vocabulary, load_seconds), logits() once, then continuations().
+    """A reader at work: `header` (vocabulary, load_seconds), encode() of texts, logits() once, then continuations().
 
     Use it as a context manager. Each part raises InputError, with the last line of the reader's errors, where the
     reader ends before it or answers something else.
@@ -60,7 +62,7 @@ class ReaderProcess:
             stderr=self._errors,
         )
         try:
-            self._send()
+            self._write(self.request, "before it read anything")
             self.header = self._read_header()
         except BaseException:
             self.close()
@@ -76,11 +78,18 @@ class ReaderProcess:
         """End the reader, whatever it is doing."""
         self._process.kill()
         self._process.wait()
+        self._end_of_texts()
         self._process.stdout.close()
         self._errors.close()
 
+    def encode(self, text: str) -> dict[str, list[int]]:
+        """The token ids of a text: `plain`, and `special` with special tokens."""
+        self._write(text, "before all texts")
+        return self._line("before all texts", lambda line: len(line["plain"]) + len(line["special"]) >= 0)
+
     def logits(self) -> Iterator[np.ndarray]:
-        """float32 [tokens, vocabulary] of each window, in order."""
+        """float32 [tokens, vocabulary] of each window, in order. No text may follow."""
+        self._end_of_texts()
         windows, columns = self.request["windows"], self.header["vocabulary"]
         for number, window in enumerate(windows):
             size = len(window) * columns * np.dtype(np.float32).itemsize
@@ -98,23 +107,19 @@ class ReaderProcess:
             raise self._ended("after its answer")
         return found["continuations"]
 
-    def _send(self) -> None:
+    def _write(self, value: Any, when: str) -> None:
         try:
-            with self._process.stdin as pipe:
-                pipe.write(json.dumps(self.request).encode() + b"\n")
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
+            self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._ended("before it read anything") from None
+            raise self._ended(when) from None
+
+    def _end_of_texts(self) -> None:
+        with suppress(BrokenPipeError):  # it has ended, which is told where its answer is wanted
+            self._process.stdin.close()
 
     def _read_header(self) -> dict[str, Any]:
-        texts = len(self.request["texts"])
-        return self._line(
-            "before it had loaded",
-            lambda line: (
-                len(line["plain"]) == len(line["special"]) == texts
-                and line["vocabulary"] > 0
-                and line["load_seconds"] >= 0
-            ),
-        )
+        return self._line("before it had loaded", lambda line: line["vocabulary"] > 0 and line["load_seconds"] >= 0)
 
     def _line(self, when: str, valid: Callable[[Any], bool]) -> dict[str, Any]:
         if not (line := self._process.stdout.readline()):
@@ -144,15 +149,19 @@ class ReaderProcess:
 
 
 def answer(load: Callable[[], Reader]) -> None:
-    """The reader's side: answer the request on the standard input with the model that `load` gives."""
+    """The reader's side: answer what comes on the standard input with the model that `load` gives."""
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no part of the answer
     request = json.loads(sys.stdin.readline())
     started = time.monotonic()
     reader = load()
     seconds = time.monotonic() - started
-    ids = {key: [reader.encode(text, key == "special") for text in request["texts"]] for key in ("plain", "special")}
-    pipe.write(json.dumps({**ids, "vocabulary": reader.vocabulary, "load_seconds": seconds}).encode() + b"\n")
+    pipe.write(json.dumps({"vocabulary": reader.vocabulary, "load_seconds": seconds}).encode() + b"\n")
+    pipe.flush()
+    for line in sys.stdin:
+        ids = {key: reader.encode(json.loads(line), key == "special") for key in ("plain", "special")}
+        pipe.write(json.dumps(ids).encode() + b"\n")
+        pipe.flush()
     for window in request["windows"]:
         pipe.write(np.ascontiguousarray(reader.logits(window), np.float32).tobytes())
     found = [reader.greedy(prompt, request["new_tokens"]) for prompt in request["prompts"]]

@@ -2,18 +2,23 @@
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
+
+from kalam.files.cache import recall, remember
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE.parent
 
 # Rooms and modules that only run, watch or report: no edit of them changes what comes out.
-LEFT_OUT = ("kalam.machine", "kalam.files.logs", "kalam.training.plan", "kalam.training.board")
+LEFT_OUT = ("kalam.machine", "kalam.files.claim", "kalam.files.logs", "kalam.training.plan", "kalam.training.board")
 LOGGERS = {"logger", "log"}
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+READER = f"{sys.version_info[:2]} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
 
 
 def digest_code(script: str | Path, *modules: str) -> str:
@@ -39,9 +44,27 @@ def _reached(files: Iterable[Path]) -> set[Path]:
     return reached
 
 
+class Reading(NamedTuple):
+    """What counts of a file: the digest of its statements, and every name that it imports."""
+
+    meaning: str
+    imported: list[str]
+
+
 @cache
-def _tree(path: Path) -> ast.Module:
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+def _read(path: Path) -> Reading:
+    source = path.read_bytes()
+    key = f"{READER} {hashlib.sha256(source).hexdigest()}"
+    if kept := recall("code", key):
+        return Reading(*kept)
+    tree = _tree(source, path)
+    reading = Reading(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(set(_imported(tree))))
+    remember("code", key, reading)
+    return reading
+
+
+def _tree(source: bytes, path: Path) -> ast.Module:
+    tree = ast.parse(source, str(path))
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             if isinstance(statements := getattr(node, field, None), list):
@@ -73,14 +96,13 @@ def _only_logs(statement: ast.stmt) -> bool:
     )
 
 
-@cache
 def _meaning(path: Path) -> str:
-    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
+    return _read(path).meaning
 
 
 @cache
 def _imports(path: Path) -> frozenset[Path]:
-    return frozenset(file for name in _imported(_tree(path)) if (file := _file(name)))
+    return frozenset(file for name in _read(path).imported if (file := _file(name)))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -25,7 +25,7 @@ def read_jsonl(path: str | Path, shard: Shard = WHOLE) -> Iterator[dict[str, Any
                 continue
             try:
                 row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{_place(path, begin)}: not a line of JSON in UTF-8: {error}") from None
             if not isinstance(row, dict):
                 raise InputError(f"{_place(path, begin)}: a JSON object is wanted, found {type(row).__name__}")
@@ -65,7 +65,7 @@ def read_json(path: str | Path) -> Any:
     """One JSON document. Raises InputError naming the file."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON in UTF-8: {error}") from None
 
 

@@ -4,7 +4,7 @@ import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ class Picked(Sequence[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if any(one >= other for one, other in pairwise(self._places)):
+            return map(self._rows.__getitem__, self._places)
+        return self._in_order()
+
+    def _in_order(self) -> Iterator[dict[str, Any]]:
+        """Rows that are picked in their order: one after the other from the files, not each by itself."""
+        wanted = iter(self._places)
+        place = next(wanted, None)
+        for number, row in enumerate(self._rows):
+            if number == place:
+                yield row
+                place = next(wanted, None)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self._rows[self._places[index]]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kalam.files.logs import log_to
+from kalam.machine.meeting import HERE, local_rendezvous
 from kalam.machine.nodes import as_a_process, job, on_the_nodes
 from kalam.machine.threads import use_threads
 
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 START_AGAIN = 75  # what a process ends with that only a new start helps
 MOST_STARTS = 16  # each halves the micro-batch
+LOCAL = "local"  # the name of our rendezvous among torch's
 GRACE = 600  # seconds to save in, after SIGTERM
 
 
@@ -57,16 +59,19 @@ def on_this_machine(command: list[str], processes: int) -> int:
     """Run Python in so many processes here, by torch's elastic agent; the exit status."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    rendezvous_handler_registry.register(LOCAL, local_rendezvous)
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # where they speak to each other then
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
         run_id=str(os.getpid()),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
+        rdzv_backend=LOCAL,
+        local_addr=HERE,
         max_restarts=0,
         shutdown_timeout=GRACE,
     )

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kalam.machine.meeting import HERE, SECRET, Door, come_through, local_store
+
 JOB = "SLURM_JOB_ID"
 STATUS = "status"  # in the store: what the first process that failed ended with
 
@@ -31,20 +33,23 @@ def has_ended(job: str) -> bool:
 def on_the_nodes(command: list[str], processes: int, threads: int) -> int:
     """Run Python in so many processes of this job, in a step beside this one; the status of the first that failed.
 
-    The store where they meet is held here, so no port is guessed and no node is special.
+    The store where they meet is held here, so no port is guessed and no node is special. It takes part in nothing
+    but what processes of this job say, see `kalam.machine.meeting`.
     """
-    from torch.distributed import TCPStore
-
-    store = TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False)
+    store, count = local_store(), nodes()
     step = [
         *("srun", "--overlap", f"--jobid={job()}", f"--ntasks={processes}", f"--cpus-per-task={threads}"),
-        *(f"--nodes={nodes()}", "--kill-on-bad-exit=1", "--wait=0"),
+        *(f"--nodes={count}", "--kill-on-bad-exit=1", "--wait=0"),
     ]
     if gpus := os.environ.get("SLURM_GPUS_ON_NODE"):
         step.append(f"--gres=gpu:{gpus}")  # each sees those of its node; with --gpu-bind=none, those of others too
     # What this step was given says nothing about the new one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SRUN_"))}
-    environment |= {"MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    environment |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    if count == 1:
+        environment |= {"MASTER_ADDR": HERE, "MASTER_PORT": str(store.port)}
+    else:
+        environment |= {SECRET: Door(store.port).told}
     environment |= {"SLURM_CONF": os.environ["SLURM_CONF"]} if "SLURM_CONF" in os.environ else {}
     with subprocess.Popen([*step, sys.executable, *command], env=environment) as srun:
         before = signal.signal(signal.SIGTERM, lambda number, _: srun.send_signal(number))
@@ -67,8 +72,11 @@ def as_a_process() -> Iterator[None]:
     if "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
         yield
         return
-    names = {"RANK": "PROCID", "LOCAL_RANK": "LOCALID", "WORLD_SIZE": "NTASKS", "MASTER_ADDR": "LAUNCH_NODE_IPADDR"}
+    names = {"RANK": "PROCID", "LOCAL_RANK": "LOCALID", "WORLD_SIZE": "NTASKS"}
     os.environ |= {name: os.environ[f"SLURM_{slurms}"] for name, slurms in names.items()}
+    if SECRET in os.environ:
+        port = come_through(os.environ["SLURM_LAUNCH_NODE_IPADDR"])
+        os.environ |= {"MASTER_ADDR": HERE, "MASTER_PORT": str(port)}
     try:
         yield
     except BaseException as error:

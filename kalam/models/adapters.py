@@ -1,11 +1,14 @@
 """LoRA adapters on a base model, and what else is trainable in one."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 ALL_LINEAR = "all-linear"
@@ -20,12 +23,12 @@ def add_lora(
     seed: int,
     gradient_checkpointing: bool,
     task: str | None = None,
-    added: tuple[int, int] | None = None,
+    rows: Sequence[int] = (),
 ):
     """A fresh LoRA adapter (Hu et al. 2021) on a base; only its weights are trainable, in fp32.
 
     `lora` is that section of the configuration; `task` is peft's name of the task, if it has one. The
-    embeddings of `added` ids, from the first up to the last, are trained with it. Raises InputError for
+    embeddings of the pieces `rows`, ascending ids, are trained with it. Raises InputError for
     targets the model lacks, and for settings that do not go with the model.
     """
     import torch
@@ -38,9 +41,9 @@ def add_lora(
         targets = [targets] if isinstance(targets, str) else targets
         if missing := [name for name in targets if not _has_module(model, name)]:
             raise InputError(f"lora.targets: the model has no module named {', '.join(missing)}")
-    if added and getattr(model.get_output_embeddings(), "bias", None) is not None:
+    if rows and getattr(model.get_output_embeddings(), "bias", None) is not None:
         raise InputError(  # peft 0.21 forgets it
-            "lora: the output layer has a bias, so no adapter can train its new rows; allowed is tuning: full"
+            "lora: the output layer has a bias, so no adapter can train rows of it; allowed is tuning: full"
         )
     model = _prepared(model, gradient_checkpointing)
     torch.manual_seed(seed)
@@ -53,7 +56,7 @@ def add_lora(
         use_dora=lora["dora"],
         init_lora_weights=INITIALISATIONS[lora["initialisation"]],
         task_type=task,
-        trainable_token_indices=added and {name: list(range(*added)) for name in _embeddings(model)},
+        trainable_token_indices={name: list(rows) for name in _embeddings(model)} if rows else None,
     )
     try:
         model = get_peft_model(model, config)
@@ -66,14 +69,36 @@ def add_lora(
 
 def continue_lora(model: "PreTrainedModel", adapter: str | Path, dropout: float, gradient_checkpointing: bool):
     """A finished adapter on its base, to be trained further; all but its dropout is as it was."""
-    from peft import LoraConfig, PeftModel
-
     from kalam.models.token_rows import beside_the_frozen
 
-    config = LoraConfig.from_pretrained(adapter)
-    config.lora_dropout, config.inference_mode = dropout, False
     model = _prepared(model, gradient_checkpointing)
-    return beside_the_frozen(_in_order(PeftModel.from_pretrained(model, adapter, config=config, is_trainable=True)))
+    further = {"lora_dropout": dropout, "inference_mode": False}
+    return beside_the_frozen(_in_order(put_on(model, adapter, further, is_trainable=True)))
+
+
+def put_on(
+    model: "PreTrainedModel", adapter: str | Path, settings: dict[str, Any] | None = None, is_trainable: bool = False
+) -> "PeftModel":
+    """A base with an adapter on it, some of whose `settings` are others than it was trained with.
+
+    Raises InputError for an adapter that is damaged or of another base, of which peft would leave out, or draw at
+    random, what does not fit.
+    """
+    from peft import PeftConfig, PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Found missing adapter keys")
+            config = PeftConfig.from_pretrained(adapter)
+            for name, value in (settings or {}).items():
+                setattr(config, name, value)
+            return PeftModel.from_pretrained(model, adapter, config=config, is_trainable=is_trainable)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, UserWarning, SafetensorError) as error:
+        if "out of memory" in str(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{adapter}: no adapter that fits {model.config.model_type} here: {reason[:300]}") from None
 
 
 def unfreeze(model: "PreTrainedModel", gradient_checkpointing: bool) -> "PreTrainedModel":
@@ -127,6 +152,4 @@ def _has_module(model: "PreTrainedModel", name: str) -> bool:
 
 def merge(model: "PreTrainedModel", adapter: str | Path) -> "PreTrainedModel":
     """A base whose weights are whole, with an adapter added to them."""
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return put_on(model, adapter).merge_and_unload()

@@ -8,20 +8,23 @@ from typing import Any
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
+from kalam.text.tokens import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
 WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 CODE = ["*.py"]
+CARD = "README.md"
 
 
 def fetch(model: dict[str, Any], head: str, folder: str | Path) -> None:
     """Bring a model into `folder`, in the hub's layout, with `meta.json` written last.
 
     A hub's files are fetched once and kept whole, by revision, under `.hub`; the model's files are
-    links to them, or into a local folder. `head` is the Auto class of transformers for its task.
+    links to them, or into a local folder. `head` is the Auto class of transformers for its task. The licence of the
+    weights is the one that is configured, else what the model's own card says.
     Raises InputError for a repository, revision or folder that cannot be had, holds no safetensors
-    weights or a model with another head.
+    weights or a model with another head, or a tokenizer that cannot be loaded or has more tokens than the model.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,13 +41,42 @@ def fetch(model: dict[str, Any], head: str, folder: str | Path) -> None:
     if not any(name.endswith(".safetensors") for name in names):
         raise InputError(f"{given}: no .safetensors weights; no other format is read")
     config = read_json(source / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise InputError(f"{given}: config.json names no model_type; allowed are those of transformers")
+    _require_rows(config, source, given)
     if other := _other_head(config, head):
         raise InputError(f"{given}: found {other}; allowed where the task is {model['task']} is one for {head}")
     if source.resolve() == folder.resolve():
         raise InputError(f"{given}: that is where the model is to be linked; allowed is any other folder")
     _link(source, names, folder)
-    meta = {"kind": model["kind"], **origin, "model_type": config["model_type"]}
+    licence = model.get("licence") or _licence(source / CARD)
+    meta = {"kind": model["kind"], **origin, "model_type": config["model_type"], "licence": licence}
     write_json(folder / "meta.json", {**meta, "digest": digest_folder(folder, names)})
+
+
+def _licence(card: Path) -> str | None:
+    """The licence that the metadata at the head of a model's card name."""
+    import yaml
+
+    if not card.exists():
+        return None
+    mark, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("\n")
+    try:
+        said = yaml.safe_load(rest.partition("\n---")[0]) if mark.strip() == "---" else None
+    except yaml.YAMLError:
+        said = None
+    said = said if isinstance(said, dict) else {}
+    named = said.get("license_name") if said.get("license") == "other" else said.get("license")
+    return named if isinstance(named, str) else None
+
+
+def _require_rows(config: dict[str, Any], source: Path, given: str) -> None:
+    """Raise InputError where the tokenizer cannot be loaded, or has more tokens than `config.json` says."""
+    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    rows = text.get("vocab_size")
+    tokens = len(load_tokenizer(source))
+    if isinstance(rows, int) and tokens > rows:
+        raise InputError(f"{given}: its tokenizer has {tokens} tokens; allowed are {rows}, the rows of its embeddings")
 
 
 def _other_head(config: dict[str, Any], head: str) -> str | None:
@@ -75,7 +107,7 @@ def _from_hub(model: dict[str, Any], cache: Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    allowed = WANTED + (CODE if model["remote_code"] else [])
+    allowed = [*WANTED, CARD, *(CODE if model["remote_code"] else [])]
     name, revision = model["repository"], model["revision"]
     try:
         # Not `local_dir`: where the hub cannot be reached that gives whatever revision lies there.

@@ -2,17 +2,20 @@
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.data.selection import texts_by_part, texts_of
+from kalam.data.selection import rows_of, texts_of
+from kalam.files.atomic import atomic_directory
 from kalam.files.digests import digest_folder
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, write_json
 from kalam.files.tables import write_tsv
 from kalam.models.download import weights_and_settings
-from kalam.text.tokens import encode_plain, load_tokenizer
+from kalam.models.loading import from_folder
+from kalam.text.tokens import encode_ids, load_tokenizer
 from kalam.text.vocabulary import extend
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def extend_vocabulary(
     """Extend the vocabulary of the model in a folder by pieces learnt from some parts of the training split, into
     `folder`; the `table` says how many tokens a byte of the validation split takes before and after."""
     old, new = extend_model(base, texts_of(rows["train"], parts), pieces, head, folder)
-    counts = tokens_per_byte({"base": old, "extended": new}, texts_by_part(rows["validation"]))
+    counts = tokens_per_byte({"base": old, "extended": new}, rows_of(rows["validation"]))
     write_tsv(table, counts, list(counts[0]))
 
 
@@ -46,8 +49,6 @@ def extend_model(
 
     Gives its old tokenizer and the new one. Raises InputError where the texts have no piece to add.
     """
-    import transformers
-
     from kalam.models.scratch import save
 
     made = read_json(Path(base) / "meta.json")
@@ -55,19 +56,18 @@ def extend_model(
     tokenizer, parts = extend(old, texts, pieces)
     if not parts:
         raise InputError(f"{base}: its tokenizer has every piece that is in the texts twice; nothing to add")
-    model = getattr(transformers, model_class).from_pretrained(
-        base, dtype="auto", use_safetensors=True, trust_remote_code=made.get("remote_code", False)
-    )
+    model = from_folder(base, model_class, made.get("remote_code", False), dtype="auto")
     enlarge(model, parts)
-    folder, temporary = Path(folder), Path(folder) / ".extended.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)  # a kill may have left it
-    save(model, tokenizer, temporary)
-    names = weights_and_settings(temporary)
+    folder = Path(folder)
+    made_here = folder / ".extended"
+    with atomic_directory(made_here) as temporary:
+        save(model, tokenizer, temporary)
+    names = weights_and_settings(made_here)
     for stale in {*weights_and_settings(folder)} - {*names}:
         (folder / stale).unlink()
     for name in names:
-        (temporary / name).replace(folder / name)
-    shutil.rmtree(temporary)
+        (made_here / name).replace(folder / name)
+    shutil.rmtree(made_here)
     meta = {
         "kind": "extended",
         "base": made["digest"],
@@ -99,15 +99,19 @@ def vocabulary_weights(model: "PreTrainedModel") -> "Iterator[torch.Tensor]":
 
 
 def tokens_per_byte(
-    tokenizers: "dict[str, PreTrainedTokenizerFast]", texts: dict[str, list[str]]
+    tokenizers: "dict[str, PreTrainedTokenizerFast]", documents: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A row per register: its bytes, the tokens of each tokenizer, and how many these are per byte."""
+    """A row per register: its documents and bytes, the tokens of each tokenizer, and how many these are per byte."""
+    found: dict[str, Counter[str]] = {}
+    for document in documents:
+        text, figures = document["text"], found.setdefault(document["register"], Counter())
+        figures.update(documents=1, bytes=len(text.encode("utf-8")))
+        figures.update({name: len(encode_ids(each, text)) for name, each in tokenizers.items()})
     rows = []
-    for register, some in texts.items():
-        size = sum(len(text.encode("utf-8")) for text in some)
-        row: dict[str, Any] = {"register": register, "documents": len(some), "bytes": size}
-        for name, tokenizer in tokenizers.items():
-            row[f"{name}_tokens"] = sum(len(encode_plain(tokenizer, text)["input_ids"]) for text in some)
-            row[f"{name}_tokens_per_byte"] = row[f"{name}_tokens"] / size
+    for register, figures in found.items():
+        row: dict[str, Any] = {"register": register, "documents": figures["documents"], "bytes": figures["bytes"]}
+        for name in tokenizers:
+            row[f"{name}_tokens"] = figures[name]
+            row[f"{name}_tokens_per_byte"] = figures[name] / figures["bytes"]
         rows.append(row)
     return rows

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.files.errors import InputError
+from kalam.files.errors import InputError, first_line
 from kalam.files.jsonl import read_json
 from kalam.machine.devices import torch_device
+from kalam.models.causality import require_causal
 from kalam.models.precision import compute_dtype, settled
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+CAUSAL = "AutoModelForCausalLM"
 
 
 def load_base(
@@ -25,10 +28,10 @@ def load_base(
 
     `nf4` quantises its linear layers to 4-bit NormalFloat with double quantisation (Dettmers et
     al. 2023, QLoRA). `model_class` is an Auto class of transformers. Safetensors only. Raises
-    InputError for a folder that holds no such model.
+    InputError for a folder that holds no such model, lacks some of its weights or tokens of its tokenizer, and
+    for a causal model that looks ahead.
     """
     import transformers
-    from safetensors import SafetensorError
 
     dtype = compute_dtype(settled(precision))
     options: dict[str, Any] = {}
@@ -40,21 +43,44 @@ def load_base(
             bnb_4bit_compute_dtype=dtype,
             bnb_4bit_quant_storage=dtype if sharded else None,  # FSDP wants weights of one floating type
         )
-    folder = base["folder"]
-    try:
-        model = getattr(transformers, model_class).from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map={"": "cpu" if sharded else torch_device()},
-            use_safetensors=True,
-            trust_remote_code=base.get("remote_code", False),
-            **options,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        kind = model_class.removeprefix("AutoModelFor")
-        raise InputError(f"{folder}: no {kind} model that can be loaded: {str(error).splitlines()[0]}") from None
+    device = {"": "cpu" if sharded else torch_device()}
+    remote_code = base.get("remote_code", False)
+    model = from_folder(base["folder"], model_class, remote_code, dtype=dtype, device_map=device, **options)
     keep_gradients_exact(model)
+    if model_class == CAUSAL:
+        require_causal(model, str(base["folder"]))
     return model.eval().requires_grad_(False)
+
+
+def from_folder(folder: str | Path, model_class: str, remote_code: bool, **options: Any) -> "PreTrainedModel":
+    """A folder's model by transformers' `model_class`, with every weight from its files and with a row for every token.
+
+    transformers would draw at random what is not there. Raises InputError.
+    """
+    import transformers
+    from safetensors import SafetensorError
+
+    kind = model_class.removeprefix("AutoModelFor")
+    try:
+        model, found = getattr(transformers, model_class).from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=remote_code, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{folder}: no {kind} model that can be loaded: {first_line(error)}") from None
+    if missing := {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}:
+        whole = [name for name, _ in model.named_parameters()]  # a tied one once
+        names = [name for name in whole if name in missing] or sorted(missing)
+        of = f"{len(names)} of {max(len(whole), len(names))} weights of {type(model).__name__}"
+        raise InputError(f"{folder}: {of} are not in it: {names[0]}")
+    return model
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 def keep_gradients_exact(model: "PreTrainedModel") -> None:
@@ -91,8 +117,7 @@ def load_adapted(
 
 
 def _with_adapter(model: "PreTrainedModel", adapter: str | Path | None):
-    from peft import PeftModel
-
+    from kalam.models.adapters import put_on
     from kalam.models.token_rows import beside_the_frozen
 
-    return beside_the_frozen(PeftModel.from_pretrained(model, adapter).eval()) if adapter else model
+    return beside_the_frozen(put_on(model, adapter).eval()) if adapter else model

@@ -1,7 +1,7 @@
 """What cannot be trained, found in the configuration when the workflow is put together, before any job.
 
 transformers' own configurations are asked, in a process that does without torch: so it starts in less
-than a second, and this one loads neither.
+than a second, and this one loads neither. What they say is kept for the next plan.
 """
 
 import json
@@ -9,13 +9,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kalam.configuration.project import LOWEST, candidates, root
 from kalam.configuration.tasks import BEST
-from kalam.files.code import ROOT
+from kalam.files.cache import recall, remember
+from kalam.files.code import ROOT, digest_code
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json
 from kalam.text.tokens import FIRST_PIECES, PAD
@@ -49,8 +52,12 @@ def training_objections(project: dict[str, Any]) -> Iterator[str]:
     for kind in ("models", "runs"):
         for name, section in project[kind].items():
             training = section.get("training") or {}
-            if training.get("parallel") == "fsdp" and training["precision"] == "fp16":
+            if training.get("parallel") != "fsdp":
+                continue
+            if training["precision"] == "fp16":
                 yield f"{kind}.{name}.training.precision: found fp16; allowed with fsdp are auto, bf16 and fp32"
+            if training["optimiser"] == "muon":
+                yield f"{kind}.{name}.training.optimiser: found muon; allowed with fsdp is adamw"
     for name, run in project["runs"].items():
         for model in _bases(project, name):
             for line in _beyond(run["training"]["context"], _examined(project, model)["positions"], model):
@@ -114,15 +121,32 @@ def _examined(project: dict[str, Any], name: str) -> Findings:
 def ask(questions: list[Question]) -> list[Findings]:
     """What transformers says of some architectures; where it is not installed, nothing."""
     lines = [json.dumps(question, default=str) for question in questions]  # YAML has dates, JSON has none
-    new = [line for line in dict.fromkeys(lines) if line not in ANSWERS]
-    if new and find_spec("transformers"):
+    if not find_spec("transformers"):
+        return [NOTHING] * len(lines)
+    new = [line for line in dict.fromkeys(lines) if not _known(line)]
+    if new:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
         environment |= {"TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}  # that there is no torch
         command = [sys.executable, "-m", "kalam.models.objections"]
         told = {"input": "\n".join(new), "env": environment, "stdout": subprocess.PIPE, "text": True}
         done = subprocess.run(command, check=True, **told)
-        ANSWERS.update(zip(new, map(json.loads, done.stdout.splitlines()), strict=True))
-    return [ANSWERS.get(line, NOTHING) for line in lines]
+        for line, found in zip(new, map(json.loads, done.stdout.splitlines()), strict=True):
+            ANSWERS[line] = found
+            remember("objections", _answerer() + line, found)
+    return [ANSWERS[line] for line in lines]
+
+
+def _known(line: str) -> bool:
+    """Whether a question has been answered, by this process or by an earlier one."""
+    if line not in ANSWERS and (found := recall("objections", _answerer() + line)):
+        ANSWERS[line] = found
+    return line in ANSWERS
+
+
+@cache
+def _answerer() -> str:
+    """What an answer follows from beside the question: the libraries that are asked, and the code that asks them."""
+    return " ".join([version("transformers"), version("huggingface_hub"), digest_code(__file__), ""])
 
 
 def answer(settings: dict[str, Any], pad: int | None) -> Findings:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalam.files.errors import InputError
 from kalam.models.architecture import checked_config
+from kalam.models.causality import require_causal
 from kalam.text.tokens import save_tokenizer
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def initialise(
     """A model with random weights, in fp32; its vocabulary and special tokens are the tokenizer's.
 
     `model_class` is the Auto class of transformers for what it is to do. Raises InputError for an
-    architecture, a key or a value that transformers does not know.
+    architecture, a key or a value that transformers does not know, and for a causal model that looks ahead.
     """
     import torch
     import transformers
@@ -37,9 +38,12 @@ def initialise(
     )
     torch.manual_seed(seed)
     try:
-        return getattr(transformers, model_class).from_config(config, dtype=torch.float32)
+        model = getattr(transformers, model_class).from_config(config, dtype=torch.float32, trust_remote_code=False)
     except ValueError as error:
         raise InputError(f"architecture.model_type: {str(error).splitlines()[0]}") from None
+    if model_class == "AutoModelForCausalLM":
+        require_causal(model, f"architecture.model_type: {config.model_type}")
+    return model
 
 
 def save(

@@ -43,7 +43,7 @@ class Task(task.Task):
         return ({"tokens": ids, "word_starts": starts} for ids, starts in documents)
 
     def labels(self, examples: Examples, index: int, draw: Draw) -> int:
-        return int(self.choose(examples[index], np.random.default_rng(draw)).sum())
+        return int(self.choose(examples.drawn(index, draw), np.random.default_rng(draw)).sum())
 
     def collate(self, examples: Sequence[Example], draws: Sequence[Draw]) -> Batch:
         """Each window is masked by its own draw."""
@@ -76,6 +76,8 @@ class Task(task.Task):
         return luck < max(self.share, np.nextafter(luck.min(), 1.0))
 
     def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
+        if not self.packed:
+            return self.inputs_apart(batch)
         return {
             "input_ids": batch["input_ids"],
             "position_ids": batch["position_ids"] + first_position(model),

@@ -8,6 +8,7 @@ from typing import Any
 import regex
 
 from kalam.text.languages import Language, Ranges, character_class, language_row, parse_ranges
+from kalam.text.presentation_forms import in_order_of_reading, spell_words
 
 LINE_BREAK = regex.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # Tabs and no-break, thin or ideographic spaces part words as a space does.
@@ -19,14 +20,16 @@ INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}--[\n\u200c-\u200f\u061c\p{PCM}]]
 REPEATED_JOINER = regex.compile("(?<=[\u200c\u200d])[\u200c\u200d]+")
 # A non-joiner parts what would join, and only letters, marks and digits of one word would.
 STRAY_NON_JOINER = regex.compile(r"(?<![\p{L}\p{M}\p{Nd}])\u200c|\u200c(?![\p{L}\p{M}\p{Nd}])")
-DIRECTION = regex.compile("[\u061c\u200e\u200f]")
+DIRECTION_MARKS = "\u061c\u200e\u200f"
+DIRECTION = regex.compile(f"[{DIRECTION_MARKS}]")
 REPEATED_DIRECTION = regex.compile("(?<=[\u061c\u200e\u200f])[\u061c\u200e\u200f]+")
 # Right-to-left letters, spaces between them and the ends of a line need no mark to be in order;
 # digits, signs and foreign letters take theirs from what surrounds them.
+DIRECTION_AT_EDGE = regex.compile(
+    "(?:^|(?<=\n))[ \u061c\u200e\u200f]+|(?<![ \u061c\u200e\u200f])[ \u061c\u200e\u200f]++(?=\n|$)"
+)
 STRAY_DIRECTION = regex.compile(
-    r"(?<=(?:^|\n)[ \u061c\u200e\u200f]*)[\u061c\u200e\u200f]"
-    r"|[\u061c\u200e\u200f](?=[ \u061c\u200e\u200f]*(?:\n|$))"
-    r"|(?<=[ \p{bc=R}\p{bc=AL}\p{M}\u200c\u200d])[\u061c\u200e\u200f](?=[ \p{bc=R}\p{bc=AL}\p{M}])"
+    r"(?<=[ \p{bc=R}\p{bc=AL}\p{M}\u200c\u200d])[\u061c\u200e\u200f](?=[ \p{bc=R}\p{bc=AL}\p{M}])"
 )
 SPACES = regex.compile("  +")
 LINE_EDGE = regex.compile(" *\n *")
@@ -56,8 +59,9 @@ def normalise(text: str, language: str) -> str:
     text = _take(ON_LETTERS, unicodedata.normalize("NFC", text), row)
     text = STRAY_NON_JOINER.sub("", REPEATED_JOINER.sub("", text))
     text = _stray_joiner(character_class(row.joiners)).sub("", text)
-    if row.direction == "rtl":
-        text = STRAY_DIRECTION.sub("", REPEATED_DIRECTION.sub("", text))
+    if row.direction == "rtl" and any(mark in text for mark in DIRECTION_MARKS):
+        text = DIRECTION_AT_EDGE.sub("", REPEATED_DIRECTION.sub("", text))
+        text = STRAY_DIRECTION.sub("", text)
     text = LINE_EDGE.sub("\n", SPACES.sub(" ", text))
     text = unicodedata.normalize("NFC", BLANK_LINES.sub("\n\n", text).strip(" \n"))
     return _take(LAST, text, row)
@@ -75,8 +79,9 @@ def _take(steps: Steps, text: str, row: Language) -> str:
 
 
 def presentation_forms(text: str, ranges: list[str], row: Language) -> str:
-    """Positional forms and ligatures become the letters they stand for."""
-    return _one_of(tuple(ranges)).sub(_plain_letters, text)
+    """Positional forms and ligatures become the letters they stand for, in the order in which they are read."""
+    text, forms = in_order_of_reading(text), _one_of(tuple(ranges))
+    return forms.sub(_plain_letters, spell_words(text)) if forms.search(text) else text
 
 
 def _plain_letters(match: regex.Match) -> str:
@@ -85,10 +90,27 @@ def _plain_letters(match: regex.Match) -> str:
 
 
 def remove(text: str, characters: str, row: Language) -> str:
-    """Characters that only stretch a word go."""
+    """Characters that only stretch a word go; one stays where it says something: beside a number, after a word of one
+    letter, which it abbreviates, alone, as a dash, and under a mark that would be no letter's or make another letter
+    of the one before."""
     for character in characters:
-        text = text.replace(character, "")
+        text = _stretch(character).sub(lambda run: run[0][0] if run["says"] else "", text)
     return text
+
+
+@cache
+def _stretch(character: str) -> regex.Pattern:
+    between = r"[\u061c\u200c-\u200f]*"  # what later steps may take away
+    letter, other = rf"[\p{{L}}--{character}]", rf"[\p{{L}}\p{{M}}{character}]"
+    runs = [
+        rf"(?<=\p{{Nd}}{between}){character}+",
+        rf"{character}+(?={between}\p{{Nd}})",
+        rf"(?<=(?<!{other}{between}){letter}\p{{M}}*{between}){character}+(?!{between}{other})",
+        rf"(?<!{other}{between}){character}(?!{between}{other})",
+        rf"(?<!{other}{between}){character}+(?={between}\p{{M}})",
+        rf"{character}+(?=[\p{{M}}\u061c\u200c-\u200f]*[\u0653-\u0655])",  # which compose with the letter before (NFC)
+    ]
+    return regex.compile(rf"(?P<says>{'|'.join(runs)})|{character}+", regex.V1)
 
 
 def letters(text: str, meant: dict[str, str], row: Language) -> str:

@@ -4,15 +4,16 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalam.files.errors import InputError
+from kalam.files.errors import InputError, first_line
 from kalam.text.batches import batches
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
     from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 # Qwen3.5's pre-tokeniser: marks stay with their letters (GPT-2's and Qwen2's cut every vowel
@@ -23,6 +24,7 @@ PATTERN = (
 )
 IGNORED = -100  # a label that has no weight, for torch and transformers too
 BATCH = 1 << 18  # characters that are cut at once: enough for every thread, and little beside the libraries
+AROUND = 1 << 10  # characters on either side of a cut that show whether it is one between words
 UNSEEN = 0.5  # what a piece counts that no cut has
 BOS, EOS, PAD, UNKNOWN, MASK = "<s>", "</s>", "<pad>", "<unk>", "<mask>"
 # The first pieces of a tokenizer that is trained here, by its kind; a piece's place is its id.
@@ -119,16 +121,19 @@ def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
     Qwen2 folder; this loads the file itself and compares pre-tokeniser and probe ids.
     A folder without `tokenizer.json` is converted by AutoTokenizer.
 
-    Raises InputError where the loaded tokenizer is another one.
+    Raises InputError where the loaded tokenizer is another one, and where there is none that can be loaded.
     """
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     file = Path(folder) / "tokenizer.json"
-    if not file.exists():
-        return AutoTokenizer.from_pretrained(folder)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    trained = Tokenizer.from_file(str(file))
+    try:
+        if not file.exists():
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, trust_remote_code=False)
+        trained = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{folder}: its tokenizer cannot be loaded: {first_line(error)}") from None
     require_same_tokenizer(tokenizer.backend_tokenizer, trained, file)
     return tokenizer
 
@@ -164,7 +169,7 @@ def encode_documents(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str])
     before, after = _around(tokenizer)
     for batch in batches(texts, BATCH):
         if tokenizer.is_fast:
-            found = [encoding.ids for encoding in _plain_backend(tokenizer).encode_batch_fast(batch, False, False)]
+            found = (_ids(parts) for parts in _encoded(tokenizer, batch, "encode_batch_fast"))
         else:
             found = encode_plain(tokenizer, batch)["input_ids"]
         for ids in found:
@@ -175,10 +180,77 @@ def encode_words(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> 
     """As encode_documents, and beside it which tokens begin a word, as the pre-tokeniser cuts words."""
     before, after = _around(tokenizer)
     for batch in batches(texts, BATCH):
-        for encoding in _plain_backend(tokenizer).encode_batch(batch, False, False):
-            words = encoding.word_ids
-            inner = [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
-            yield before + encoding.ids + after, [True, *inner, *[True] * len(after)]
+        for parts in _encoded(tokenizer, batch, "encode_batch"):
+            ids, starts = [*before], [True] * len(before)
+            for encoding in parts:
+                words = encoding.word_ids
+                ids += encoding.ids
+                starts += [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
+            yield ids + after, [*starts, *[True] * len(after)]
+
+
+def encode_ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
+    """The ids of `encode_plain`."""
+    if not tokenizer.is_fast:
+        return encode_plain(tokenizer, text)["input_ids"]
+    (parts,) = _encoded(tokenizer, [text], "encode_batch_fast")
+    return _ids(parts)
+
+
+def encode_places(tokenizer: "PreTrainedTokenizerFast", text: str) -> Iterator[tuple[int, int]]:
+    """The id of each token, and the character that it begins at."""
+    for begin, piece in pieces(tokenizer, text):
+        encoding = _plain_backend(tokenizer).encode(piece, add_special_tokens=False)
+        yield from ((number, begin + first) for number, (first, _) in zip(encoding.ids, encoding.offsets, strict=True))
+
+
+def _encoded(tokenizer: "PreTrainedTokenizerFast", batch: list[str], way: str) -> "Iterator[Iterable[Encoding]]":
+    """What the library's own tokenizer makes of each text, in one part or, of a long one, in several."""
+    encode = getattr(_plain_backend(tokenizer), way)
+    if max(map(len, batch)) <= BATCH:
+        yield from ([encoding] for encoding in encode(batch, False, False))
+        return
+    for text in batch:
+        yield (encode([piece], False, False)[0] for _, piece in pieces(tokenizer, text))
+
+
+def _ids(parts: "Iterable[Encoding]") -> list[int]:
+    return list(chain.from_iterable(encoding.ids for encoding in parts))
+
+
+def pieces(tokenizer: "PreTrainedTokenizerFast", text: str) -> Iterator[tuple[int, str]]:
+    """A text in pieces whose tokens are those of the text, each with the character that it begins at.
+
+    Only one longer than a batch is cut, since the library takes a hundred times the bytes of what it encodes at once;
+    and only between two words, where the text around the cut has the same tokens, places and words with it as
+    without: a model finds the tokens of each word alone.
+    """
+    begin = 0
+    while len(text) - begin > BATCH:
+        end = next((place for place in _ends(text, begin) if _is_between_words(tokenizer, text, place)), None)
+        if end is None:
+            break
+        yield begin, text[begin:end]
+        begin = end
+    yield begin, text[begin:]
+
+
+def _ends(text: str, begin: int) -> Iterator[int]:
+    for sign in ("\n", " "):
+        place = text.rfind(sign, begin + AROUND, begin + BATCH)
+        if place > 0:
+            yield from (place + 1, place)
+
+
+def _is_between_words(tokenizer: "PreTrainedTokenizerFast", text: str, place: int) -> bool:
+    backend = _plain_backend(tokenizer)
+    begin = place - AROUND
+    some = (text[begin : place + AROUND], text[begin:place], text[place : place + AROUND])
+    whole, left, right = (backend.encode(each, add_special_tokens=False) for each in some)
+    places = left.offsets + [(AROUND + first, AROUND + last) for first, last in right.offsets]
+    at, words = len(left.ids), whole.word_ids
+    apart = 0 < at < len(words) and words[at - 1] != words[at]
+    return apart and whole.ids == left.ids + right.ids and whole.offsets == places
 
 
 def _around(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:

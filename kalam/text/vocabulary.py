@@ -24,7 +24,8 @@ NEVER = -100.0  # the log-probability of a piece that is only there to keep the 
 def extend(
     tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], pieces: int
 ) -> "tuple[PreTrainedTokenizerFast, dict[int, list[int]]]":
-    """The tokenizer with at most `pieces` more pieces after its own, learnt from the texts.
+    """The tokenizer with at most `pieces` more pieces after its own, learnt from the texts, which are gone through
+    several times.
 
     Gives also, for each new id, the old ids it stands for. A BPE goes on merging where its training
     ended, so every old merge is done as before; a Unigram model gets the likeliest pieces of one
@@ -67,12 +68,14 @@ def _more_merges(
 
     # Each old piece is a character, so that training on what the tokenizer makes of the texts goes on with its merges.
     crumbs = {state["model"]["vocab"].get(state["model"]["unk_token"])}
-    words = [
-        list(_words(backend.encode(text, add_special_tokens=False), _is_byte_level(state), crumbs)) for text in texts
-    ]
-    alphabet = sorted({number for some in words for word in some for number in word})
+    byte_level = _is_byte_level(state)
+
+    def words() -> Iterator[Iterator[list[int]]]:
+        return (_words(backend.encode(text, add_special_tokens=False), byte_level, crumbs) for text in texts)
+
+    alphabet = sorted({number for some in words() for word in some for number in word})
     letters = {number: chr(FIRST + place) for place, number in enumerate(alphabet)}
-    lines = (" ".join("".join(letters[number] for number in word) for word in some) for some in words)
+    lines = (" ".join("".join(letters[number] for number in word) for word in some) for some in words())
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.BpeTrainer(vocab_size=len(alphabet) + pieces, min_frequency=MIN_FREQUENCY, show_progress=False)

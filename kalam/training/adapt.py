@@ -48,6 +48,7 @@ def adapt(
         from kalam.models.scratch import save
         from kalam.text.tokens import load_tokenizer
         from kalam.training.engine import fit
+        from kalam.training.packing import TokenStream
         from kalam.training.sharding import is_sharded, weights_to_write
         from kalam.training.task import make_task
 
@@ -61,7 +62,11 @@ def adapt(
         elif base["adapter"]:
             model = continue_lora(model, base["adapter"], lora["dropout"], steps.gradient_checkpointing)
         else:
-            model = add_lora(model, lora, steps.seed, steps.gradient_checkpointing, chosen.lora_type, base.get("added"))
+            rows = {*range(*(base.get("added") or (0, 0)))}
+            if lora["embeddings"]:
+                rows |= {*chosen.pieces(TokenStream.load(tokens["train"])).tolist()}
+            given = (steps.seed, steps.gradient_checkpointing, chosen.lora_type, sorted(rows))
+            model = add_lora(model, lora, *given)
         outcome = fit(model, chosen, tokens, steps, store)
         weights = weights_to_write(model)
 

@@ -32,6 +32,15 @@ def fit(
     learnt of the memory is kept beside `store`, for the next training of this run.
     Raises InputError for an architecture whose documents see one another.
     """
+    require_positions(model, recipe.context)
+    processes, sharded = Processes(), is_sharded(recipe)
+    if sharded and recipe.precision == "fp16":
+        raise InputError("training.precision: fp16; allowed with fsdp are bf16 and fp32")
+    if sharded and recipe.optimiser == "muon":
+        raise InputError("training.optimiser: muon; allowed with fsdp is adamw")  # it needs each matrix whole
+    key = memory_key(model, recipe, processes.count if sharded else 1)
+    learner = Learner(model, recipe.precision, sharded)
+    learner(probe, task)
     examples = {split: task.examples(TokenStream.load(path), recipe.context) for split, path in tokens.items()}
     for split, some in examples.items():
         if some.left_out:
@@ -39,16 +48,10 @@ def fit(
             logger.warning("%s: %d of %d are longer than %d tokens and left out", split, some.left_out, of, context)
         if not some.targets:
             raise InputError(f"{tokens[split]}: no token to predict in the {split} split of its parts{_why(some)}")
-    require_positions(model, recipe.context)
     recipe = recipe.for_examples(len(examples["train"]))
-    processes, sharded = Processes(), is_sharded(recipe)
-    if sharded and recipe.precision == "fp16":
-        raise InputError("training.precision: fp16; allowed with fsdp are bf16 and fp32")
-    key = memory_key(model, recipe, processes.count if sharded else 1)
+    examples["train"] = task.varied(examples["train"], recipe.steps * recipe.batch)
     size = min(recipe.micro_batch, -(-recipe.batch // processes.count))
     micro = MicroBatch(size, store.folder.parent / "memory.json", key, sharded)
-    learner = Learner(model, recipe.precision, sharded)
-    learner(probe, task)
     announce(learner, task, examples["train"], recipe, micro)
     progress = train(learner, task, examples["train"], examples["validation"], recipe, store, micro)
     logger.info("best validation loss %.4f at step %d of %d", progress.best_loss, progress.best_step, progress.step)

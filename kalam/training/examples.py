@@ -32,5 +32,9 @@ class Examples(ABC):
         """One example, arrays by name."""
 
     @abstractmethod
-    def labels(self, index: int) -> int:
-        """How many labels an example has, or could have where the task draws them."""
+    def labels(self, index: int, draw: Draw | None = None) -> int:
+        """How many labels an example has under a draw, or could have where the task draws them."""
+
+    def drawn(self, index: int, draw: Draw) -> Example:
+        """An example under a draw: the same under all, where nothing else is said."""
+        return self[index]

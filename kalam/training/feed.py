@@ -83,7 +83,8 @@ class Feed:
         return ahead[1].result() if ahead and ahead[0] == part else self._make(part)
 
     def _make(self, part: Part) -> Batch:
-        batch = self.task.collate([self.examples[i] for i in part.examples], part.draws)
+        pairs = zip(part.examples, part.draws, strict=True)
+        batch = self.task.collate([self.examples.drawn(*pair) for pair in pairs], part.draws)
         batch["labels"][list(part.idle)] = IGNORED
         return batch
 

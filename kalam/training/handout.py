@@ -1,9 +1,9 @@
 """Finished files on their way from `checkpoints/` to `results/`."""
 
-import os
 import shutil
 from pathlib import Path
 
+from kalam.files.atomic import atomic_write
 from kalam.files.digests import digest_file
 
 
@@ -11,10 +11,8 @@ def hand_out(final: Path, folder: Path) -> None:
     """Copy a finished training's files into the results, each whole, `meta.json` last."""
     for source in sorted((p for p in final.rglob("*") if p.is_file()), key=lambda p: (p.name == "meta.json", p)):
         target = folder / source.relative_to(final)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
+        with open(source, "rb") as whole, atomic_write(target, "wb") as copy:
+            shutil.copyfileobj(whole, copy)
 
 
 def drop_checkpoints(folder: Path) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from tqdm import tqdm
 
 from kalam.files.errors import InputError
@@ -59,7 +58,7 @@ def train(
     state = Training(learner, task, recipe, micro or MicroBatch(recipe.micro_batch))
     progress = state.resume(checkpoints)
     learnt_from, judged_by = (Feed(task, examples, state.processes) for examples in (training, validation))
-    checkpoints.truncate_history(progress.step, progress.evaluated)
+    checkpoints.truncate_history()
     started, tokens_before = time.monotonic(), progress.tokens
     hidden = None if state.processes.main else True  # None: where the output is no terminal
     with (
@@ -87,7 +86,7 @@ def train(
     seconds = time.monotonic() - started
     logger.info("%d steps, %.0f tokens/s", progress.step, (progress.tokens - tokens_before) / max(seconds, 1e-9))
     state.processes.wait()
-    state.load_weights(load_file(checkpoints.best))
+    state.load_weights(checkpoints.load_best())
     return progress
 
 
@@ -96,8 +95,9 @@ def optimiser_step(state: Training, feed: Feed) -> dict[str, Any]:
     recipe, progress, parameters = state.recipe, state.progress, list(state.parameters.values())
     state.learner.train()
     rate = recipe.rate(progress.step)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
+    for optimiser in state.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
     count = feed.labels(*batch_of(progress.step, feed, recipe))
     if not count:
         raise InputError("a batch without a label: there is nothing to learn from it")
@@ -105,16 +105,18 @@ def optimiser_step(state: Training, feed: Feed) -> dict[str, Any]:
     (total,) = state.processes.sum(loss)
     if not state.learner.sharded:  # else added up on the way
         state.processes.add_gradients(parameters)
-    state.scaler.unscale_(state.optimiser)
+    for optimiser in state.optimisers:
+        state.scaler.unscale_(optimiser)
     norm = float(whole(torch.nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)))
     # A gradient scaler skips the step of a gradient that overflowed; without one it would spoil the weights.
     require_finite("loss", total, progress.step)
     if not state.scaler.is_enabled():
         require_finite("norm of the gradient", norm, progress.step)
     require_gradients(state)
-    state.scaler.step(state.optimiser)
+    for optimiser in state.optimisers:
+        state.scaler.step(optimiser)
     state.scaler.update()
-    state.optimiser.zero_grad()
+    state.zero_gradients()
     progress.step += 1
     progress.tokens += count
     return {
@@ -139,7 +141,7 @@ def parts_of(step: int, feed: Feed, recipe: Recipe, size: int) -> list[Part]:
 
 def gradient(state: Training, feed: Feed, size: int, count: int) -> float:
     """Accumulate the gradient of a batch of `count` labels; gives the summed loss of this process's share."""
-    state.optimiser.zero_grad()
+    state.zero_gradients()
     step, recipe = state.progress.step, state.recipe
     following = parts_of(step + 1, feed, recipe, size)[0] if step + 1 < recipe.steps else None
     total = 0.0

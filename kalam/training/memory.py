@@ -32,7 +32,8 @@ class MicroBatch:
         self.size, self.asked, self.file, self.sharded = size, size, file, sharded
         self.processes = Processes()
         self.key = {**(key or {}), "device": device_name()}
-        if file and file.exists() and (found := read_json(file))["key"] == self.key:
+        found = _found(file)
+        if found.get("key") == self.key:
             self.size = min(size, found["micro_batch"])
 
     def fit(self, work: Callable[[int], Result]) -> Result:
@@ -74,6 +75,15 @@ class MicroBatch:
             own = self.file.with_name(f"{self.file.name}.{self.processes.index}")  # several may write at once
             write_json(own, {"key": self.key, "micro_batch": self.size})
             own.replace(self.file)
+
+
+def _found(file: Path | None) -> dict[str, Any]:
+    """What was found on a device; nothing where that is not known, or no longer, which costs a failed pass."""
+    try:
+        return read_json(file) if file and file.exists() else {}
+    except InputError as error:
+        logger.warning("passing over what was learnt of the memory: %s", error)
+        return {}
 
 
 def random_states() -> list[torch.Tensor]:

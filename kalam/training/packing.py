@@ -12,7 +12,7 @@ from kalam.files.arrays import atomic_arrays, map_arrays
 from kalam.files.atomic import atomic_write
 from kalam.files.errors import InputError
 from kalam.text.tokens import IGNORED
-from kalam.training.examples import Example, Examples
+from kalam.training.examples import Draw, Example, Examples
 
 PADDING = -1  # the document that padding is of
 
@@ -113,7 +113,7 @@ class PackedWindows(Examples):
         lengths = np.diff(self.starts, append=len(self.tokens))
         return int(np.maximum(lengths - self.lookahead, 0).sum())
 
-    def labels(self, index: int) -> int:
+    def labels(self, index: int, draw: Draw | None = None) -> int:
         begin, ahead = index * self.context, self.lookahead
         end = min(begin + self.context, len(self.tokens) - ahead)
         passed = np.searchsorted(self.borders, [begin + ahead, end + ahead])

@@ -4,7 +4,7 @@ import numpy as np
 
 from kalam.files.errors import InputError
 from kalam.text.tokens import IGNORED
-from kalam.training.examples import Example, Examples
+from kalam.training.examples import Draw, Example, Examples
 from kalam.training.packing import TokenStream
 
 ANSWER = "answer"  # the column of a stream that says which tokens are to be predicted
@@ -34,7 +34,7 @@ class PaddedExamples(Examples):
     def targets(self) -> int:
         return int(self.answers.sum())
 
-    def labels(self, index: int) -> int:
+    def labels(self, index: int, draw: Draw | None = None) -> int:
         return int(self.answers[index])
 
     def __getitem__(self, index: int) -> Example:

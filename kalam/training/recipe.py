@@ -27,6 +27,7 @@ class Recipe:
     warmup: float = 0.03
     schedule: str = "cosine"
     final_rate: float = 0.0
+    optimiser: str = "adamw"
     weight_decay: float = 0.0
     beta2: float = 0.999
     gradient_clip: float = 1.0

@@ -8,14 +8,13 @@ import torch
 
 from kalam.training.checkpoints import CheckpointFolder
 from kalam.training.memory import MicroBatch
+from kalam.training.optimiser import MOMENTS, optimisers
 from kalam.training.processes import Processes
 from kalam.training.recipe import Recipe
 from kalam.training.sharding import Learner, on_main, part_like
 from kalam.training.task import Task
 
 logger = logging.getLogger(__name__)
-
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's, for each weight
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Progress:
 
 
 class Training:
-    """A model with its task, its recipe, its optimiser, its gradient scaler, its progress and its processes.
+    """A model with its task, its recipe, its optimisers, its gradient scaler, its progress and its processes.
 
     Every process takes part in `save` and `resume`; the main one writes. What is in a checkpoint is
     whole, so a training goes on in any number of processes.
@@ -51,17 +50,8 @@ class Training:
         self.learner, self.task, self.recipe, self.micro = learner, task, recipe, micro
         self.processes, self.progress = Processes(), Progress()
         self.parameters = learner.trainable()
-        matrices = [p for p in self.parameters.values() if p.ndim > 1]
-        others = [p for p in self.parameters.values() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-            betas=(0.9, recipe.beta2),
-            fused=True,
-        )
+        self.optimisers = optimisers(learner.model, self.parameters, recipe)
+        self.owner = {p: each for each in self.optimisers for group in each.param_groups for p in group["params"]}
         overflows = recipe.precision == "fp16"
         self.scaler = torch.amp.GradScaler(learner.device.type, enabled=overflows)
         torch.manual_seed(recipe.seed + self.processes.index)
@@ -70,7 +60,7 @@ class Training:
         """Write weights, optimiser state, random states, scaler, progress and the micro-batch."""
         tensors = {f"weight/{name}": on_main(p) for name, p in self.parameters.items()}
         for name, p in self.parameters.items():
-            for key, value in self.optimiser.state.get(p, {}).items():
+            for key, value in self.moments(p).items():
                 tensors[f"optimiser/{key}/{name}"] = on_main(value)
         states = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
@@ -100,7 +90,7 @@ class Training:
             for key in MOMENTS:
                 value = tensors.get(f"optimiser/{key}/{name}")
                 if value is not None:
-                    self.optimiser.state[p][key] = value.to(p.device) if key == "step" else part_like(value, p)
+                    self.moments(p)[key] = value.to(p.device) if key == "step" else part_like(value, p)
         self.progress = Progress(**state["progress"])
         index = self.processes.index
         if state["processes"] == self.processes.count:
@@ -117,6 +107,14 @@ class Training:
         self.micro.resume_with(state["micro_batch"])
         logger.info("resuming at step %d", self.progress.step)
         return self.progress
+
+    def moments(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """What the optimiser of a weight keeps of it."""
+        return self.owner[parameter].state[parameter]
+
+    def zero_gradients(self) -> None:
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Give the trainable weights these values, which are whole."""

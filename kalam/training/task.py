@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kalam.text.tokens import IGNORED
+from kalam.training.apart import DocumentWindows
 from kalam.training.examples import Draw, Example, Examples
 from kalam.training.packing import PADDING, Columns, PackedWindows, TokenStream
 
@@ -28,6 +29,7 @@ class Task(ABC):
     lora_type: str | None = None  # peft's name for it
     lookahead = 0  # how far after a token its label stands
     chunked = True  # whether the loss may do without the logits; a probe of the model decides
+    packed = True  # whether documents stand side by side in a window, by a mask; a probe of the model decides
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
         self.pad = tokenizer.pad_token_id or 0
@@ -41,12 +43,23 @@ class Task(ABC):
         return ({"tokens": ids} for ids in encode_documents(tokenizer, (row["text"] for row in rows)))
 
     def examples(self, stream: TokenStream, context: int) -> Examples:
-        """What is learnt from, none longer than `context` tokens: packed windows, where the task says nothing else."""
+        """What is learnt from, none longer than `context` tokens: packed windows, where the task says nothing else
+        and the model takes them."""
+        if not self.packed:
+            return DocumentWindows(stream, context, self.lookahead)
         return PackedWindows(stream, context, self.pad, self.lookahead)
+
+    def pieces(self, stream: TokenStream) -> np.ndarray:
+        """The ids, ascending, of the pieces that a training on a stream may see."""
+        return np.unique(stream.tokens)
+
+    def varied(self, examples: Examples, total: int) -> Examples:
+        """What is learnt from in place of some examples, where these change in the course of `total` draws."""
+        return examples
 
     def labels(self, examples: Examples, index: int, draw: Draw) -> int:
         """How many labels an example has under a draw."""
-        return examples.labels(index)
+        return examples.labels(index, draw)
 
     def collate(self, examples: Sequence[Example], draws: Sequence[Draw]) -> Batch:
         """int64 tensors [examples, tokens]: input_ids, labels, position_ids, document."""
@@ -55,6 +68,11 @@ class Task(ABC):
     @abstractmethod
     def inputs(self, model: "torch.nn.Module", batch: Batch) -> dict[str, Any]:
         """What the model's forward is called with, so that no position sees another document."""
+
+    @staticmethod
+    def inputs_apart(batch: Batch) -> dict[str, Any]:
+        """What a model is called with where each row is of one document, and what is none is padding behind it."""
+        return {"input_ids": batch["input_ids"], "attention_mask": (batch["document"] != PADDING).long()}
 
     def logits(self, model: "torch.nn.Module", batch: Batch) -> "torch.Tensor":
         """[examples, tokens, vocabulary]."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from kalam.data.selection import rows_of
+from kalam.data.selection import rows_of, weighted
 from kalam.files.jsonl import WHOLE, Shard, read_json
 from kalam.text.tokens import load_tokenizer
 from kalam.training.learn_tokenizer import learn_tokenizer
@@ -15,10 +15,19 @@ Files = Mapping[str, str | Path]  # by split
 
 
 def tokenise_run(
-    task: str, base: str | Path, rows: Files, parts: Collection[str], outputs: Files, shard: Shard = WHOLE
+    task: str,
+    base: str | Path,
+    rows: Files,
+    parts: Collection[str],
+    weights: Mapping[str, float],
+    outputs: Files,
+    shard: Shard = WHOLE,
 ) -> None:
-    """Write some parts of each split, or of a shard of it, as the tokens of a run's base; `base` is its `base.json`."""
-    tokenise(task, read_json(base)["folder"], rows, parts, outputs, shard)
+    """Write some parts of each split, or of a shard of it, as the tokens of a run's base; `base` is its `base.json`.
+
+    What `weights` say of a part is how often each of its rows is written.
+    """
+    tokenise(task, read_json(base)["folder"], rows, parts, outputs, shard, weights)
 
 
 def tokenise_model(
@@ -30,9 +39,16 @@ def tokenise_model(
 
 
 def tokenise(
-    task: str, folder: str | Path, rows: Files, parts: Collection[str], outputs: Files, shard: Shard = WHOLE
+    task: str,
+    folder: str | Path,
+    rows: Files,
+    parts: Collection[str],
+    outputs: Files,
+    shard: Shard = WHOLE,
+    weights: Mapping[str, float] | None = None,
 ) -> None:
     """Write some parts of each split, or of a shard of it, as the tokens of the tokenizer in `folder`."""
     tokenizer, encode = load_tokenizer(folder), task_class(task).encode
     for split, output in outputs.items():
-        TokenStream.write(output, encode(tokenizer, rows_of(rows[split], parts, shard=shard)))
+        some = weighted(rows_of(rows[split], parts, shard=shard), weights or {})
+        TokenStream.write(output, encode(tokenizer, some))

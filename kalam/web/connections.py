@@ -1,16 +1,20 @@
 """HTTP requests that go to the very address that was checked, and read no more than they should."""
 
-import time
-from collections.abc import Callable, Mapping
+import contextlib
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kalam.web.addresses import DEFAULT_PORTS, Origin, is_public, origin_of, resolve
+from kalam.web.content_encoding import Pieces, unpacked
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-BODY_TIMEOUTS = 10  # a body may take this many times the timeout
+REQUEST_TIMEOUTS = 10  # a request may take this many times the timeout, from the connection to the end of the body
 
 MediaTypes = Mapping[str, str]  # media type, in lower case -> what the reason of a refusal calls it
 Kind = Literal["forbidden", "failed", "unreachable"]
@@ -47,8 +51,8 @@ class Connections:
     timeout: float  # seconds
     max_bytes: int
     resolve: Callable[[str, int], list[str]] = resolve
-    clock: Callable[[], float] = time.monotonic
     _pools: "dict[Origin, list[HTTPConnectionPool]]" = field(default_factory=dict)
+    _sockets: "dict[HTTPConnectionPool, socket.socket]" = field(default_factory=dict)  # the latest of each pool
 
     def pools_of(self, origin: Origin) -> "list[HTTPConnectionPool]":
         """A pool of connections for each address of a host. The name is looked up once, so it cannot change later.
@@ -71,13 +75,17 @@ class Connections:
                 pools = [HTTPSConnectionPool(a, port, server_hostname=host, assert_hostname=host) for a in addresses]
             else:
                 pools = [HTTPConnectionPool(a, port) for a in addresses]
+            for pool in pools:
+                self._remember_socket(pool)
             self._pools[origin] = pools
         return self._pools[origin]
 
-    def get(self, url: str, headers: Mapping[str, str]) -> "BaseHTTPResponse":
-        """One GET, at the first address that answers; the body is not read yet.
+    @contextlib.contextmanager
+    def get(self, url: str, headers: Mapping[str, str]) -> "Iterator[BaseHTTPResponse]":
+        """One GET, at the first address that answers, for as long as the block runs; the body is not read yet.
 
-        Raises FetchError as `pools_of`, and OSError or urllib3's HTTPError where there is no answer.
+        Raises FetchError as `pools_of`, and where the time of the request is over, in the block too; OSError or
+        urllib3's HTTPError where there is no answer.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -87,35 +95,94 @@ class Connections:
         name = f"[{host}]" if ":" in host else host
         host_header = name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
         pools = self.pools_of((scheme, host, port))
+        if not pools:
+            raise OSError(f"{host} has no address")
         for pool in pools:
-            try:
-                return pool.urlopen(
-                    "GET",
-                    parse_url(url).request_uri,
-                    headers={"Host": host_header, "Accept-Encoding": "gzip, deflate", **headers},
-                    redirect=False,
-                    retries=False,
-                    assert_same_host=False,
-                    preload_content=False,
-                    timeout=Timeout(connect=self.timeout, read=self.timeout),
-                )
-            except (NewConnectionError, ConnectTimeoutError):
-                if pool is pools[-1]:
-                    raise
-        raise OSError(f"{host} has no address")
+            with self._deadline(pool):
+                try:
+                    answer = pool.urlopen(
+                        "GET",
+                        parse_url(url).request_uri,
+                        headers={"Host": host_header, "Accept-Encoding": "gzip, deflate", **headers},
+                        redirect=False,
+                        retries=False,
+                        assert_same_host=False,
+                        preload_content=False,
+                        timeout=Timeout(connect=self.timeout, read=self.timeout),
+                    )
+                except (NewConnectionError, ConnectTimeoutError):
+                    if pool is pools[-1]:
+                        raise
+                    continue
+                with answer:
+                    yield answer
+                return
 
     def read(self, response: "BaseHTTPResponse", types: MediaTypes | None) -> bytes:
-        """The body, decompressed. Raises FetchError for a type not in `types`, and where it is too large or slow."""
+        """The body, unpacked. Raises FetchError for a type not in `types`, where it is too large, and where it is
+        packed in a way that is not known; OSError or urllib3's HTTPError where it is cut short or broken."""
+        from urllib3.exceptions import DecodeError
+
         found = media_type(response.headers.get("Content-Type", ""))
         if types is not None and found not in types:
             wanted = " or ".join(dict.fromkeys(types.values()))
             raise FetchError(f"not {wanted}: {found or 'no media type'}", "failed")
+        body = self._bounded(response.stream(16384, decode_content=False))
+        encoding = response.headers.get("Content-Encoding", "")
+        try:
+            for coding in reversed(encoding.split(",")):  # the last one was put on last
+                body = self._bounded(unpacked(body, coding))
+        except LookupError:
+            raise FetchError(f"not unpacked: Content-Encoding {encoding}", "failed") from None
+        except (EOFError, OSError, zlib.error) as error:
+            raise DecodeError(f"Content-Encoding {encoding}: {error}") from None
+        return body
+
+    def _bounded(self, pieces: Pieces) -> bytes:
         body = bytearray()
-        started = self.clock()
-        for piece in response.stream(16384, decode_content=True):
+        for piece in pieces:
             body += piece
             if len(body) > self.max_bytes:
                 raise FetchError(f"too large: over {self.max_bytes / 1e6:g} MB", "failed")
-            if self.clock() - started > BODY_TIMEOUTS * self.timeout:
-                raise FetchError("too slow", "failed")
         return bytes(body)
+
+    def _remember_socket(self, pool: "HTTPConnectionPool") -> None:
+        """Have a pool's connections leave their socket in `_sockets` as soon as they have one."""
+        make = pool.ConnectionCls
+
+        def connection(**options: Any):
+            made = make(**options)
+            connect = made.connect
+
+            def connect_and_remember() -> None:
+                connect()
+                self._sockets[pool] = made.sock
+
+            made.connect = connect_and_remember
+            return made
+
+        pool.ConnectionCls = connection
+
+    @contextlib.contextmanager
+    def _deadline(self, pool: "HTTPConnectionPool") -> Iterator[None]:
+        """End a request by the clock: a server that trickles keeps every single read below the timeout, be it of the
+        status line, of headers, of one `100 Continue` after the other, or of the body."""
+        over = threading.Event()
+
+        def end() -> None:
+            over.set()
+            with contextlib.suppress(KeyError, OSError):
+                self._sockets[pool].shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(REQUEST_TIMEOUTS * self.timeout, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception:
+            if not over.is_set():
+                raise
+        finally:
+            timer.cancel()
+        if over.is_set():
+            raise FetchError(f"too slow: over {REQUEST_TIMEOUTS * self.timeout:g} s", "unreachable")

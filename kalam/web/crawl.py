@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kalam.files.errors import InputError
-from kalam.web.addresses import origin_of
+from kalam.web.addresses import site_of
 from kalam.web.connections import FetchError, MediaTypes, media_type
 from kalam.web.fetcher import Fetcher
 from kalam.web.frontier import Frontier, add_start_urls, start_urls
@@ -66,7 +66,7 @@ def crawl(
     max_depth: int,
     now: Callable[[], str] = utc_now,
 ) -> Iterator[Page | Refusal]:
-    """Pages of the hosts of `start`, breadth first, links in the order of the page, each URL once.
+    """Pages of the hosts of `start` (a port is part of one), breadth first, links in the order of the page, each once.
 
     Only pages of the media types in `types` are fetched. Links are found in HTML alone, so a crawl
     for other types that is to go beyond its start and sitemaps asks for HTML as well.
@@ -77,7 +77,7 @@ def crawl(
     Raises InputError where a start URL, or MAX_UNANSWERED URLs in a row, do not answer.
     """
     first = start_urls(start)
-    frontier = Frontier(origin_of(url)[1] for url in first)
+    frontier = Frontier(map(site_of, first))
     for url, error in add_start_urls(frontier, first, fetcher, max_pages):
         yield Refusal(url, str(error))
     visited: set[str] = set()
@@ -87,7 +87,7 @@ def crawl(
         if url in visited:
             continue
         try:
-            record = _visit(url, fetcher, store, types, None if url in first else frontier.hosts, now)
+            record = _visit(url, fetcher, store, types, None if url in first else frontier.sites, now)
         except FetchError as error:
             requested += error.kind != "forbidden"
             unanswered = unanswered + 1 if error.kind == "unreachable" else 0
@@ -105,10 +105,17 @@ def crawl(
             continue
         visited.add(record["final"])
         if url in first:
-            frontier.hosts.add(origin_of(record["final"])[1])
+            frontier.sites.add(site_of(record["final"]))
         page = Page(record["final"], store.body_path(record["sha256"]), record["content_type"], record["retrieved"])
-        if depth < max_depth and page.media_type in HTML_TYPES and may_follow(record["robots_tag"]):
-            for link in links_of(page.body, page.content_type, page.url):
+        starts, deeper = url in first, depth < max_depth
+        if (starts or deeper) and page.media_type in HTML_TYPES and may_follow(record["robots_tag"]):
+            links, onward = links_of(page.body, page.content_type, page.url)
+            for link in onward if starts else ():
+                # where a start page leads by itself is no step away from the start
+                frontier.add(link, depth)
+                if site_of(link) not in frontier.sites:
+                    yield Refusal(link, f"another host: {site_of(link)}")
+            for link in [*links, *onward] if deeper else ():
                 frontier.add(link, depth + 1)
         yield page
     if frontier:
@@ -120,7 +127,7 @@ def _visit(
     fetcher: Fetcher,
     store: Store,
     types: MediaTypes,
-    hosts: Collection[str] | None,
+    sites: Collection[str] | None,
     now: Callable[[], str],
 ) -> Record:
     """The record of a URL as of this crawl, from the store or the server. Raises FetchError."""
@@ -134,7 +141,7 @@ def _visit(
             raise FetchError(old["failed"], "failed")
     known = kept and {"url": kept["final"], "etag": kept["etag"], "last_modified": kept["last_modified"]}
     try:
-        response = fetcher.fetch(url, known, hosts, types)
+        response = fetcher.fetch(url, known, sites, types)
     except FetchError as error:
         if error.kind == "failed":
             store.put(url, {"url": url, "failed": str(error), "types": sorted(types)})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kalam.web.addresses import Origin, canonical_url, origin_of, resolve
+from kalam.web.addresses import Origin, canonical_url, origin_of, resolve, site_of
 from kalam.web.connections import Connections, FetchError, MediaTypes
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
 RETRY_STATUSES = (429, 500, 502, 503, 504)
-MAX_WAIT = 600  # seconds; a server that asks for more is given up
+MAX_WAIT = 600  # seconds; a server that asks for more, by Retry-After or Crawl-delay, is given up
 MAX_BYTES = 20_000_000
+ROBOTS_BYTES = 512_000  # of robots.txt that are read (RFC 9309, 2.5)
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Response:
 class Fetcher:
     """Fetches URLs, one after another.
 
-    `delay` is in seconds between requests to one host (a longer Crawl-delay wins), `timeout` in
-    seconds. `connect_to` gives the address and port to connect to for a host, as curl's option does.
+    `delay` is in seconds between requests to one site, a host with its port (a longer Crawl-delay wins), `timeout`
+    in seconds. `connect_to` gives the address and port to connect to for a host, as curl's option does.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Fetcher:
     ):
         self.user_agent, self.delay, self.retries = user_agent, delay, retries
         self.clock, self.sleep = clock, sleep
-        self.connections = Connections(private_addresses, connect_to or {}, timeout, max_bytes, resolve, clock)
+        self.connections = Connections(private_addresses, connect_to or {}, timeout, max_bytes, resolve)
         self._robots: dict[Origin, Protego | FetchError] = {}
         self._crawl_delays: dict[str, float] = {}
         self._last_request: dict[str, float] = {}
@@ -64,19 +65,19 @@ class Fetcher:
         self,
         url: str,
         known: Mapping[str, str | None] | None = None,
-        hosts: Collection[str] | None = None,
+        sites: Collection[str] | None = None,
         types: MediaTypes | None = None,
     ) -> Response:
         """Fetch a URL as robots.txt allows, following redirects, each hop checked like the first.
 
         `known` (`url`, `etag`, `last_modified` of an earlier answer) makes the request conditional;
-        `hosts` are the only ones to be entered, `types` the only media types to be read.
+        `sites` are the only ones to be entered, `types` the only media types to be read.
 
         Raises FetchError.
         """
 
         def allow(hop: str) -> None:
-            if hosts is not None and origin_of(hop)[1] not in hosts:
+            if sites is not None and site_of(hop) not in sites:
                 raise FetchError("redirect to another host", "forbidden")
             self._check_address(hop)
             robots = self._robots_of(hop)
@@ -128,9 +129,9 @@ class Fetcher:
             try:
                 # a redirect of robots.txt may no more lead into a private network than any other
                 response = self._follow(f"{scheme}://{name}:{port}/robots.txt", self._check_address, {})
-                rules = Protego.parse(response.body.decode("utf-8-sig", errors="replace"))
-                self._crawl_delays[host] = rules.crawl_delay(self.user_agent) or 0
-                self._robots[origin] = rules
+                text = response.body[:ROBOTS_BYTES].decode("utf-8-sig", errors="replace")
+                self._robots[origin] = rules = Protego.parse(text)
+                self._obey_delay(site_of(url), rules.crawl_delay(self.user_agent) or 0)
             except FetchError as error:
                 # RFC 9309, 2.3.1: 4xx is as good as an empty file, a server's error forbids everything
                 if error.status and 400 <= error.status < 500 and error.status != 429:
@@ -139,13 +140,20 @@ class Fetcher:
                     self._robots[origin] = FetchError(f"no robots.txt: {error}", error.kind)
         return self._robots[origin]
 
+    def _obey_delay(self, site: str, seconds: float) -> None:
+        if seconds > MAX_WAIT:
+            raise FetchError(f"Crawl-delay over {MAX_WAIT} s: {seconds:g} s", "forbidden")
+        if seconds > self.delay:
+            log.info("%s: robots.txt asks for %g s between requests", site, seconds)
+        self._crawl_delays[site] = max(seconds, self._crawl_delays.get(site, 0))
+
     def _request(self, url: str, conditions: Mapping[str, str], types: MediaTypes | None) -> Response:
         from urllib3.exceptions import HTTPError
 
-        host = origin_of(url)[1]
+        site = site_of(url)
         headers = {"User-Agent": self.user_agent, **conditions}
         for attempt in range(self.retries + 1):
-            self._pause(host)
+            self._pause(site)
             wait = min(2.0**attempt, 60)
             answered = False
             try:
@@ -163,7 +171,7 @@ class Fetcher:
                 kind = "failed" if answered else "unreachable"
                 error = FetchError(f"{'broken' if answered else 'no'} answer: {type(failure).__name__}", kind)
             finally:
-                self._last_request[host] = self.clock()
+                self._last_request[site] = self.clock()
             if wait > MAX_WAIT:
                 raise FetchError(f"{error}: asks to wait {wait:.0f} s", error.kind, error.status)
             if attempt < self.retries:
@@ -171,10 +179,10 @@ class Fetcher:
                 self.sleep(wait)
         raise error
 
-    def _pause(self, host: str) -> None:
-        if host in self._last_request:
-            passed = self.clock() - self._last_request[host]
-            wait = max(self.delay, self._crawl_delays.get(host, 0)) - passed
+    def _pause(self, site: str) -> None:
+        if site in self._last_request:
+            passed = self.clock() - self._last_request[site]
+            wait = max(self.delay, self._crawl_delays.get(site, 0)) - passed
             if wait > 0:
                 self.sleep(wait)
 
@@ -198,5 +206,5 @@ def _retry_after(answer: "BaseHTTPResponse", otherwise: float) -> float:
 
     try:
         return Retry().parse_retry_after(answer.headers["Retry-After"])
-    except (KeyError, InvalidHeader):
+    except (KeyError, InvalidHeader, ValueError, OverflowError):  # none, or one beyond the calendar
         return otherwise

@@ -4,23 +4,23 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
 from kalam.files.errors import InputError
-from kalam.web.addresses import canonical_url, origin_of
+from kalam.web.addresses import canonical_url, site_of
 from kalam.web.connections import FetchError
 from kalam.web.fetcher import Fetcher
 from kalam.web.sitemaps import is_sitemap, sitemap_urls
 
 
 class Frontier:
-    """The URLs still to be visited, first in first out, each once, of some hosts only."""
+    """The URLs still to be visited, first in first out, each once, of some sites (`site_of`) only."""
 
-    def __init__(self, hosts: Iterable[str]):
-        self.hosts = set(hosts)
+    def __init__(self, sites: Iterable[str]):
+        self.sites = set(sites)
         self._queue: deque[tuple[str, int]] = deque()
         self._seen: set[str] = set()
 
     def add(self, url: str, depth: int) -> None:
-        """Queue a URL at `depth` links from the start, unless it was queued before or is of another host."""
-        if url not in self._seen and origin_of(url)[1] in self.hosts:
+        """Queue a URL at `depth` links from the start, unless it was queued before or is of another site."""
+        if url not in self._seen and site_of(url) in self.sites:
             self._seen.add(url)
             self._queue.append((url, depth))
 
@@ -46,14 +46,14 @@ def add_start_urls(
 ) -> Iterator[tuple[str, FetchError]]:
     """Queue canonical start URLs, or where one is a sitemap, what it lists, until more than `most` are queued.
 
-    Yields the sitemaps that cannot be read, each with its error. Raises InputError where a sitemap
-    in `start` does not answer.
+    Yields the sitemaps that cannot be read to their end, and what they list of other hosts, each with its error.
+    Raises InputError where a sitemap in `start` does not answer.
     """
     for url in start:
         if not is_sitemap(url):
             frontier.add(url, 0)
             continue
-        for found, error in sitemap_urls(fetcher, url, frontier.hosts):
+        for found, error in sitemap_urls(fetcher, url, frontier.sites):
             if error is None:
                 frontier.add(found, 0)
             elif found == url and error.kind == "unreachable":

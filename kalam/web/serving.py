@@ -1,15 +1,15 @@
 """A folder as a web site on this machine, for as long as it is read."""
 
-import hashlib
-import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from mimetypes import MimeTypes
 from pathlib import Path
 from threading import Thread
+
+from kalam.files.digests import digest_file
 
 
 @contextmanager
@@ -47,16 +47,19 @@ class FolderHandler(SimpleHTTPRequestHandler):
         if not path.is_file() or not path.resolve().is_relative_to(Path(self.directory).resolve()):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
-        content = path.read_bytes()
-        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        etag = f'"{digest_file(path)}"'
         unchanged = self.headers.get("If-None-Match") == etag
         self.send_response(HTTPStatus.NOT_MODIFIED if unchanged else HTTPStatus.OK)
         self.send_header("ETag", etag)
         if not unchanged:
             self.send_header("Content-Type", self.guess_type(path.name))
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(path.stat().st_size))
         self.end_headers()
-        return None if unchanged else io.BytesIO(content)
+        return None if unchanged else path.open("rb")
+
+    def copyfile(self, source, outputfile):
+        with suppress(OSError):  # who has read enough goes away
+            super().copyfile(source, outputfile)
 
     def guess_type(self, path):
         extension = Path(path).suffix.lower()

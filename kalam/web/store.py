@@ -1,14 +1,18 @@
 """What a crawl has fetched, kept so that a killed crawl goes on and a later one asks only for changes."""
 
 import hashlib
+import logging
 import uuid
 from pathlib import Path
 from typing import Any
 
 from kalam.files.atomic import atomic_write
+from kalam.files.claim import require_claim
 from kalam.files.digests import digest_file, digest_text
 from kalam.files.errors import InputError
-from kalam.files.jsonl import read_json, write_json
+from kalam.files.sealed import read_sealed, write_sealed
+
+log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
@@ -35,7 +39,7 @@ class Store:
         marker = _read(self.marker)
         if marker is None or marker["served"] != served:
             marker = {"crawl": uuid.uuid4().hex, "served": served}
-            write_json(self.marker, marker)
+            write_sealed(self.marker, marker)
         self.crawl = marker["crawl"]
 
     def finish(self) -> None:
@@ -43,6 +47,7 @@ class Store:
 
         The marker goes last: a crawl that is killed in here is resumed, and every body it needs has a record.
         """
+        require_claim(self.marker)
         records = map(_read, self.folder.glob("pages/*/*.json"))
         named = {record["sha256"] for record in records if record and "sha256" in record}
         for body in list(self.folder.glob("bodies/*/*")):  # temporary files that kills left are among them
@@ -55,7 +60,10 @@ class Store:
         record = _read(self._record_path(url))
         if record is None or "failed" in record:
             return record
-        return record if "sha256" in record and self._is_whole(record["sha256"]) else None
+        if "sha256" in record and self._is_whole(record["sha256"]):
+            return record
+        log.warning("fetched again, as its body is missing or damaged: %s", url)
+        return None
 
     def is_current(self, record: Record | None) -> bool:
         """Whether a record is of this crawl."""
@@ -64,7 +72,7 @@ class Store:
     def put(self, url: str, record: Record) -> Record:
         """Keep a record of this crawl, on the disk when this returns; gives it as it was kept."""
         record = {**record, "crawl": self.crawl}
-        write_json(self._record_path(url), record)
+        write_sealed(self._record_path(url), record)
         return record
 
     def put_body(self, body: bytes) -> str:
@@ -92,6 +100,9 @@ class Store:
 
 def _read(path: Path) -> Record | None:
     try:
-        return read_json(path)
-    except (FileNotFoundError, InputError):  # never written, or damaged
+        return read_sealed(path)
+    except FileNotFoundError:
+        return None
+    except InputError as error:
+        log.warning("passed over, as if it had never been there: %s", error)
         return None

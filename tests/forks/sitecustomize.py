@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-LAUNCHED = "kalam.machine.launch"  # and not kalam.models.objections, which does without torch
+LAUNCHED = ("kalam.machine.launch", "kalam.export.auto_reader")  # and not kalam.models.objections, without torch
 
 _, *arguments = [part for part in sys.orig_argv if part != "-u"]
-module = LAUNCHED if arguments[:2] == ["-m", LAUNCHED] else ""
+module = arguments[1] if arguments[:1] == ["-m"] and arguments[1] in LAUNCHED else ""
 script = len(arguments) == 1 and "/.snakemake/scripts/" in arguments[0]
 if (module or script) and "KALAM_TEST_FORKS" in os.environ:
     sys.path.append(str(Path(__file__).parents[1]))

@@ -1,5 +1,7 @@
 """Input that is not what it should be: dropped with its reason, or named in one line; never passed silently."""
 
+import os
+
 from pipeline import RESULTS, Outcome, Project
 
 SOURCES = RESULTS / "data/text/sources"
@@ -76,3 +78,29 @@ def test_a_result_that_was_cut_by_hand_is_named_where_it_is_read(finished_copy):
     assert outcome.status == 1
     assert f"error: {RESULTS}/data/text/test.jsonl:{len(lines)}: not a line of JSON" in outcome.output
     assert "Traceback" not in outcome.output
+
+
+def test_names_may_have_braces_and_must_be_utf_8(project):
+    """Snakemake takes braces in what an input function gives for wildcards, and falls over names of other bytes."""
+    (project / "own").mkdir()
+    poems = sorted((project / POEMS).glob("*.txt"))
+    for poem, name in zip(
+        poems, ("{source}.txt", "{draft} one.txt", "{{x}}.txt", "}{.txt", "{config[seed]}.txt"), strict=False
+    ):
+        (project / "own" / name).write_bytes(poem.read_bytes())
+    shown = {"kind": "files", "register": "verse", "paths": ["own/*.txt"]}
+    with project.changed() as section:
+        section["datasets"]["text"]["sources"]["own"] = shown
+    project.run(SOURCES / "own.jsonl")
+    groups = [
+        "own/own/" + name for name in ("{config[seed]}.txt", "{draft} one.txt", "{source}.txt", "{{x}}.txt", "}{.txt")
+    ]
+    assert [row["group"] for row in project.rows(SOURCES / "own.jsonl")] == groups
+    assert project.plan(SOURCES / "own.jsonl").jobs == {}
+    with open(project / "own/{source}.txt", "a", encoding="utf-8") as poem:
+        poem.write("\nশেষের একটি পঙ্‌ক্তি।\n")
+    assert project.plan(SOURCES / "own.jsonl").jobs == {"collect": 1}
+    (project / "own" / os.fsdecode(b"\xe0\xa6.txt")).touch()
+    outcome = project.snakemake(SOURCES / "own.jsonl")
+    line = "config: projects.bangla.datasets.text.sources.own.paths: 'own/\\udce0\\udca6.txt': its name is not UTF-8"
+    assert outcome.status == 1 and line in outcome.output and "Traceback" not in outcome.output

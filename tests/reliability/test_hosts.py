@@ -23,6 +23,7 @@ from waiting import until
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
+KEPT = {"best.safetensors", "final", "final.json", "history.jsonl"}  # of a training that has finished
 NAMED = ("unshare", "--user", "--map-root-user", "--uts", "--mount", "--pid", "--fork", "--kill-child")
 SET_UP = 'hostname "$0" && bindfs --no-allow-other "$SERVED" "$SHARED" && "$@"; exit $?'
 LOCK = """
@@ -119,7 +120,7 @@ def require_same(finished, host: Host) -> None:
     expected = finished / RESULTS / "models/llama"
     assert digests == {name: sha256((expected / name).read_bytes()).hexdigest() for name in digests}
     (trained,) = (host.folder / "served/checkpoints").glob("*/")
-    assert {path.name for path in trained.iterdir()} == {"best.safetensors", "final", "history.jsonl", "lease"}
+    assert {path.name for path in trained.iterdir()} == KEPT | {"lease"}
     assert (trained / "lease").read_bytes() == b""
 
 

@@ -14,7 +14,7 @@ COMMON = {
     "sampling": "first",
     "extraction": "article",
 }
-TEXT_FILES = {"document": "file", "title": "none"}
+TEXT_FILES = {"document": "file", "max_bytes": 10**8, "title": "none"}
 FILES = {**COMMON, **TEXT_FILES, "kind": "files", "fields": {}, "group_by": "field", "retrieved": "2020-02-23"}
 HUB = {**COMMON, "kind": "hub", "revision": "main", "subset": None, "split": "train", "fields": {}, "group_by": "field"}
 READY = {

@@ -5,6 +5,7 @@ LORA = {
     "alpha": 8,
     "dropout": 0.0,
     "targets": "all-linear",
+    "embeddings": False,
     "rslora": False,
     "dora": False,
     "initialisation": "kaiming",

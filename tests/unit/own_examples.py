@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kalam.text.tokens import IGNORED
-from kalam.training.examples import Example, Examples
+from kalam.training.examples import Draw, Example, Examples
 
 
 class Given(Examples):
@@ -17,7 +17,7 @@ class Given(Examples):
     def targets(self) -> int:
         return sum(map(self.labels, range(len(self))))
 
-    def labels(self, index: int) -> int:
+    def labels(self, index: int, draw: Draw | None = None) -> int:
         return int((self.made[index]["labels"] != IGNORED).sum())
 
     def __getitem__(self, index: int) -> Example:

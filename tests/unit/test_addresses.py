@@ -1,10 +1,10 @@
 """URLs in one form, and addresses that are not of the public internet."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.web.addresses import canonical_url, is_public, origin_of
+from kalam.web.addresses import canonical_url, is_public, origin_of, resolve, site_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,23 @@ from kalam.web.addresses import canonical_url, is_public, origin_of
         ("file:///etc/passwd", None),
         ("http://", None),
         ("http://a.example:99999/", None),
+        ("http://a.example:65536/", None),
+        (f"http://a.example/{'a' * 2048}", None),
+        (f"http://a.example/{'ক' * 300}", None),
+        (f"http://a.example/{'a' * 2000}", f"http://a.example/{'a' * 2000}"),
+        ("http://a.example:0/", None),
+        ("http://a.example:b/", None),
+        ("http://[::1", None),
+        ("http://[zz]/", None),
+        ("http://..", None),
+        ("http://a..b/", None),
+        ("http://.a.example/", None),
+        ("http://a b/", None),
+        ("http://a%20b/", None),
+        ("http://<a>/", None),
+        (f"http://{'a' * 64}.example/", None),
+        (f"http://{'a.' * 130}example/", None),
+        ("http://a_b.example./", "http://a_b.example./"),
     ],
 )
 def test_a_url_has_one_form(url, form):
@@ -42,6 +59,24 @@ def test_links_join_to_their_page():
     assert origin_of("https://[::1]/") == ("https", "::1", 443)
 
 
+@settings(max_examples=50)
+@given(st.text(max_size=20))
+def test_whatever_stands_for_a_host_has_a_form_or_none(host):
+    form = canonical_url(f"http://{host}/")
+    assert form is None or (canonical_url(form) == form and site_of(form))
+
+
+def test_the_port_tells_sites_apart_but_not_the_scheme():
+    assert site_of("http://a.example/x") == site_of("https://a.example/") == "a.example"
+    assert site_of("http://a.example:8080/") == "a.example:8080"
+
+
+@pytest.mark.parametrize("name", ["..", "a" * 64])
+def test_a_name_that_is_none_has_no_address(name):
+    with pytest.raises(OSError, match="is no name"):
+        resolve(name, 80)
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -56,13 +91,17 @@ def test_links_join_to_their_page():
             "224.0.0.1",
         ),
         *("::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
-        *("2002:7f00:1::", "2001:0:808:808::80ff:fffe"),
+        *("2002:7f00:1::", "2002:a00:1::1", "2001:0:808:808::80ff:fffe", "2001:0:a00:1::f7f7:f7f7"),
+        *("64:ff9b:1::808:808", "64:ff9b:1:ffff::1", "64:ff9b::a00:1", "fec0::1", "feff::1"),
+        *("::127.0.0.1", "::8.8.8.8", "::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1"),
     ],
 )
 def test_addresses_that_are_not_public(address):
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "::ffff:0:8.8.8.8"]
+)
 def test_addresses_that_are_public(address):
     assert is_public(address)

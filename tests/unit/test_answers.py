@@ -31,8 +31,8 @@ ROWS = [
 
 def test_an_answer_costs_what_its_tokens_cost(tiny, tokenizer):
     model = tiny()
-    rows = answers.score(model, tokenizer, ROWS, batch=3)
-    alone = answers.score(model, tokenizer, ROWS, batch=1)
+    rows = list(answers.score(model, tokenizer, ROWS, batch=3))
+    alone = list(answers.score(model, tokenizer, ROWS, batch=1))
     assert [row["nll"] for row in rows] == pytest.approx([row["nll"] for row in alone], rel=1e-6)
     for row, given in zip(rows, ROWS, strict=True):
         ids, marked = encode_conversation(tokenizer, given["messages"])
@@ -51,7 +51,7 @@ def test_an_answer_costs_what_its_tokens_cost(tiny, tokenizer):
 
 def test_what_is_too_long_is_a_failure_and_not_left_out(tiny, tokenizer):
     long = conversation(9, "কী? " * 200, "না")
-    scored = answers.score(tiny(), tokenizer, [*ROWS, long], batch=2)
+    scored = list(answers.score(tiny(), tokenizer, [*ROWS, long], batch=2))
     assert (scored[-1]["nll"], scored[-1]["failure"]) == (None, "longer than the model's positions")
     assert all(math.isfinite(row["nll"]) for row in scored[:-1])
 
@@ -62,7 +62,7 @@ def test_what_the_template_refuses_is_named(tiny, tokenizer):
     refusing = copy.deepcopy(tokenizer)
     refusing.chat_template = "{{ raise_exception('no') }}"
     with pytest.raises(InputError, match="conversation 0000: the chat template refuses it: no"):
-        answers.score(tiny(), refusing, ROWS, batch=1)
+        list(answers.score(tiny(), refusing, ROWS, batch=1))
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_report_says_what_its_rows_say(floor):
     assert (gain["n"], gain["groups"]) == (4, 2)
     assert "Register talk: 4 conversations in 2 groups" in found.text
     assert f"On talk the instructed model is {abs(gain['value']):.4f} bits per byte below the base" in found.text
-    assert "Warning: talk has 4 conversations; with fewer than 30" in found.text
+    assert "Warning: talk has 4 conversations in 2 groups; with fewer than 30" in found.text
     assert "left out" not in found.text
 
 

@@ -121,7 +121,14 @@ def test_none_eligible_says_why_for_each():
 def test_only_the_parts_asked_for_count():
     both = rows(90.0) + rows(20.0, "verse"), None
     assert compare({"m": both}, ["verse"], 8, "lowest")[1]["bits_per_byte"] == pytest.approx(0.2 / math.log(2))
-    assert compare({"m": both}, ["news", "verse"], 8, "lowest")[1]["bits_per_byte"] == pytest.approx(0.55 / math.log(2))
+    table, best = compare({"m": both, "n": both}, ["news", "verse"], 8, "lowest")
+    assert (best["model"], best["bits_per_byte"]) == ("m", pytest.approx(0.55 / math.log(2)))
+    # What was taken together is shown one by one as well.
+    assert [(row["model"], row["part"], row["n"], row["groups"]) for row in table] == [
+        (model, part, n, 8) for model in "mn" for part, n in (("news", 8), ("verse", 8), ("news+verse", 16))
+    ]
+    costs = [row["bits_per_byte"] * math.log(2) for row in table[:3]]
+    assert costs == pytest.approx([0.9, 0.2, 0.55])
 
 
 def test_candidates_on_different_texts_are_refused():
@@ -144,8 +151,10 @@ def scored(tmp_path):
             metas[name] = tmp_path / name / "meta.json"
             scores[name] = tmp_path / name / "scores" / "corpus.validation.jsonl"
             some = [text_size(text) | {"nll": cost * len(text), "tokens": len(text)} for text in TEXTS]
-            common = {"group": "g", "part": "news", "failure": None}
-            write_jsonl(scores[name], [{"id": f"d{n}", **common, **row} for n, row in enumerate(some)])
+            common = {"part": "news", "failure": None}
+            write_jsonl(
+                scores[name], [{"id": f"d{n}", "group": f"g{n % 2}", **common, **row} for n, row in enumerate(some)]
+            )
         return scores, metas
 
     return write
@@ -164,7 +173,9 @@ def test_the_choice_is_made_from_files_and_written(scored, tmp_path):
     bits = {name: cost * length / math.log(2) / size for name, cost in (("floor", 1.5), ("base", 1.2), ("tiny", 1.9))}
     assert {row["model"]: float(row["bits_per_byte"]) for row in table} == pytest.approx(bits, rel=1e-5)
     assert [row["model"] for row in table] == ["floor", "base", "tiny"]
-    assert {(row["eligible"], row["reason"], row["n"], row["bytes"]) for row in table} == {("True", "", "3", str(size))}
+    assert {(row["eligible"], row["reason"], row["n"], row["groups"], row["bytes"]) for row in table} == {
+        ("True", "", "3", "2", str(size))
+    }
     assert all(float(row["low"]) <= float(row["bits_per_byte"]) <= float(row["high"]) for row in table)
     assert best == {
         "model": "base",

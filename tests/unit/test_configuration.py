@@ -105,6 +105,10 @@ WRONG = [
         ".start.0: found 'ftp://a'; allowed is text of the form ^https?",
     ),
     (
+        {"datasets__text__sources__site": SITE | {"start": ["https://a.example/x@y", "http://me:secret@a.example/"]}},
+        ".start.1: found 'http://...@a.example/'; allowed is text of the form ^https?",
+    ),
+    (
         {"datasets__text__sources__news__fields": {"txet": "t"}},
         ".fields: found 'txet'; allowed is one of answer, author, group, ",
     ),

@@ -111,7 +111,13 @@ def test_a_group_that_can_be_none_is_refused():
 
 def test_a_text_is_no_row(tmp_path):
     (tmp_path / "a.txt").write_text("নদী", encoding="utf-8")
-    source = SETTINGS | {"paths": ["a.txt"], "max_records": None, "document": "file", "title": "none"}
+    source = SETTINGS | {
+        "paths": ["a.txt"],
+        "max_records": None,
+        "document": "file",
+        "max_bytes": 10**8,
+        "title": "none",
+    }
     with pytest.raises(InputError, match=r"source s: a\.txt: found \.txt, a text; allowed are files of rows"):
         list(collect(source, "s", "conversations", "bn", 1, tmp_path, tmp_path / "store"))
 

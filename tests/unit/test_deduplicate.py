@@ -1,4 +1,4 @@
-"""Duplicates, near-duplicates and the groups they join."""
+"""Duplicates, near-duplicates, texts inside others, and the groups they join."""
 
 import random
 from collections import Counter
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalam.corpus.deduplicate import deduplicate
-from kalam.corpus.shingles import LENGTH, exact_keys, jaccard, shingle_sets
+from kalam.corpus.deduplicate import CONTAINED, INSIDE, deduplicate
+from kalam.corpus.shingles import LENGTH, containment, exact_keys, jaccard, shingle_sets
 from kalam.data.groups import Groups
 from kalam.files.jsonl import read_jsonl
 from kalam.text.languages import language_row
@@ -79,6 +79,100 @@ def test_similar_texts_that_stay_share_a_group():
     reasons, groups = result(rows)
     assert reasons == {}
     assert groups == {"d0": "g0", "d1": "g0", "d2": "g2"}
+
+
+def shares(one, other):
+    """How much of each of two texts lies in the other, and how similar they are as wholes."""
+    first, second = shingle_sets([one, other])
+    return containment(first, second), containment(second, first), jaccard(first, second)
+
+
+def test_a_text_inside_an_earlier_one_goes_with_the_share_that_lies_there():
+    poem = words(1, 40)
+    book, edited = f"{words(2, 300)} {poem} {words(3, 300)}", f"{poem} {words(4, 1)}"
+    reasons, groups = result(documents(book, words(5, 50), poem, edited))
+    share = shares(edited, book)[0]
+    assert shares(poem, book)[2] < 0.1 and CONTAINED <= share < 1
+    assert reasons == {
+        "d2": {"reason": "contained", "duplicate_of": "d0", "similarity": 1.0},
+        "d3": {"reason": "contained", "duplicate_of": "d0", "similarity": round(share, 4)},
+    }
+    assert groups == {"d0": "g0", "d1": "g1", "d2": "g0", "d3": "g0"}
+
+
+def test_a_text_inside_a_later_one_stays_in_its_group():
+    poem = words(1, 40)
+    reasons, groups = result(documents(poem, words(5, 50), f"{words(2, 300)} {poem} {words(3, 300)}"))
+    assert reasons == {}
+    assert groups == {"d0": "g0", "d1": "g1", "d2": "g0"}
+
+
+@pytest.mark.parametrize("book_first", [True, False])
+@pytest.mark.parametrize(("own", "together"), [(6, True), (13, True), (26, False)])
+def test_most_of_a_text_inside_another_puts_both_into_one_group(own, together, book_first):
+    common = words(1, 40)
+    book, poem = f"{words(2, 400)} {common}", f"{common} {words(3, own)}"
+    share, _, similarity = shares(poem, book)
+    assert similarity < 0.15 and (INSIDE <= share < CONTAINED) == together
+    rows = documents(*((book, poem) if book_first else (poem, book)), words(4, 80))
+    reasons, groups = result(rows)
+    assert reasons == {}
+    assert groups == {"d0": "g0", "d1": "g0" if together else "g1", "d2": "g2"}
+
+
+def test_a_held_out_text_inside_one_to_train_on_shares_its_group_and_the_other_way_round_goes():
+    poem, book = words(1, 40), f"{words(2, 300)} {words(1, 40)}"
+    rows = documents(book, poem)
+    rows[1]["split"] = "test"
+    reasons, groups = result(rows)
+    assert (reasons, groups) == ({}, {"d0": "g0", "d1": "g0"})
+    rows[0]["split"], rows[1]["split"] = "test", "train"
+    reasons, _ = result(rows)
+    assert reasons == {"d1": {"reason": "contained", "duplicate_of": "d0", "similarity": 1.0}}
+
+
+def test_copies_of_what_is_contained_go_as_it_does_and_name_what_stays():
+    poem = words(1, 40)
+    book, library = f"{words(2, 200)} {poem}", f"{words(3, 300)} {words(2, 200)} {poem}"
+    reasons, groups = result(documents(library, book, poem, f"{poem}!"))
+    assert {(reason["reason"], reason["duplicate_of"]) for reason in reasons.values()} == {("contained", "d0")}
+    assert reasons.keys() == {"d1", "d2", "d3"}
+    assert set(groups.values()) == {"g0"}
+
+
+def test_what_hundreds_share_is_found_all_the_same():
+    """Boilerplate fills the samples of all; a text that lies in one of them is found by the rest of its own."""
+    header, poem = words(1, 30), words(2, 40)
+    pages = [f"{header} {words(100 + number, 90)}" for number in range(300)]
+    pages[200] += f" {poem}"
+    rows = documents(*pages, f"{header} {poem}", header)
+    reasons, groups = result(rows)
+    assert reasons["d300"] == {"reason": "contained", "duplicate_of": "d200", "similarity": pytest.approx(1, abs=0.05)}
+    assert groups["d300"] == "g200"
+    assert groups["d0"] != groups["d1"]
+    assert reasons["d301"]["reason"] == "contained"
+
+
+pieces = st.lists(st.integers(0, 9), min_size=1, max_size=9)
+
+
+@given(st.lists(pieces, max_size=9), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_none_of_those_that_stay_lies_in_one_of_another_group(picks, seed):
+    parts = [words(10 * seed + number, 4) for number in range(10)]
+    rows = documents(*(" ".join(parts[part] for part in some) for some in picks))
+    judged = list(deduplicate(rows, THRESHOLD, seed)[0])
+    texts = {row["id"]: row["text"] for row in rows}
+    kept = [document for document, reason in judged if reason is None]
+    for one in kept:
+        for other in kept:
+            if one["group"] != other["group"]:
+                assert max(shares(one["text"], other["text"])[:2]) < INSIDE
+    for document, reason in judged:
+        if reason and reason["reason"] == "contained":
+            share = shares(document["text"], texts[reason["duplicate_of"]])[0]
+            assert reason["similarity"] == round(share, 4) and share >= CONTAINED
+            assert reason["duplicate_of"] in {one["id"] for one in kept}
 
 
 def test_groups_join_through_what_is_dropped():
@@ -179,10 +273,14 @@ def test_shingles_are_the_windows_of_letters_and_marks(texts):
 
 def test_batches_do_not_show(monkeypatch):
     texts = [words(number, number) for number in range(12)] + ["", "ক"]
-    whole, keys = shingle_sets(texts), exact_keys(texts)
+    texts += [f"{texts[8]} {texts[9]}", texts[9]]
+    whole, keys, judged = shingle_sets(texts), exact_keys(texts), result(documents(*texts))
+    assert judged[0].keys() == {"d12", "d15"}
+    assert judged[1]["d8"] == judged[1]["d9"] == judged[1]["d14"] == "g14"
     monkeypatch.setattr("kalam.corpus.shingles.BATCH", 50)
     assert all(np.array_equal(*pair) for pair in zip(whole, shingle_sets(texts), strict=True))
     assert exact_keys(texts) == keys
+    assert result(documents(*texts)) == judged
 
 
 def test_exact_keys_pass_over_case_punctuation_and_joiners_only():
@@ -208,12 +306,13 @@ def test_real_near_duplicates_are_found(shared_data, language):
     reasons, groups = result(rows, language=language)
     similar = [pair for pair, value in similarity.items() if value >= THRESHOLD]
     found = sum(any(identity in reasons for identity in pair) for pair in similar)
+    alike = {identity: reason for identity, reason in reasons.items() if reason["reason"] != "contained"}
     right = sum(
         similarity.get(frozenset((identity, reason["duplicate_of"])), 0) >= THRESHOLD
-        for identity, reason in reasons.items()
+        for identity, reason in alike.items()
     )
     assert found >= 0.98 * len(similar)
-    assert right >= 0.99 * len(reasons)
+    assert right >= 0.99 * len(alike)
     # no pair so similar is left for a split to separate
     left = [pair for pair, value in similarity.items() if 0.5 <= value < THRESHOLD and not pair & reasons.keys()]
     assert left

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalam.text.encoding import decode
+from kalam.text.languages import languages
 
 BANGLA = "<p>র‍্যাব আর বৃষ্টি পড়ে, তোমার নয়ন।</p>"
 ARABIC = "<p>قال الشاعر إن القلم أصدق من السيف وأبقى في صفحات الكتب القديمة.</p>"
@@ -19,10 +20,38 @@ def test_utf8_is_read_as_it_is(text):
     assert decode(codecs.BOM_UTF8 + text.encode()) == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_wide_encodings_are_known_by_mark_or_zeros(encoding):
     text = f'<html><head><meta charset="utf-8"></head><body>{BANGLA}</body></html>'
     assert decode(text.encode(encoding), "text/html; charset=utf-8") == text
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_encodings_of_plain_text_are_known_without_a_mark(language, encoding):
+    for sentence in languages()[language].sentences:
+        for text in (sentence, f"{sentence}\r\n" * 300, f"“{sentence}” – {sentence}", f"a = 1; {sentence}"):
+            assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("text", ["a\nb\nc\n" * 50, "\t\n\t\n", "a\t" * 99, "1\n", "ক\tখ\t", "\x00"])
+def test_short_lines_are_no_utf_16(text):
+    assert decode(text.encode()) == text
+
+
+@pytest.mark.parametrize(
+    "declared", ["utf-16", "UTF-16LE", "utf-32", "punycode", "idna", "unicode_escape", "utf-7", "zlib"]
+)
+def test_a_declaration_that_cannot_be_true_is_passed_over(declared):
+    text = f'<meta charset="{declared}">{ARABIC}'
+    assert decode(text.encode("cp1256")) == text
+
+
+@pytest.mark.parametrize("unit", ["<", "<!--", "<script", "<meta ", "<meta charset=x ", "&"])
+def test_a_megabyte_of_one_thing_is_decoded(unit):
+    body = (unit * (1_000_000 // len(unit)) + ARABIC).encode("cp1256")
+    assert decode(body, "text/html; charset=windows-1256").endswith(ARABIC)
+    assert decode(body).startswith(unit * 9)
 
 
 @pytest.mark.parametrize(

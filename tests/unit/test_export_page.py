@@ -7,6 +7,7 @@ import pytest
 
 from kalam.export.card import card, write_card
 from kalam.export.chat import talk
+from kalam.export.licences import uses
 from kalam.export.summary import draw, render, write_summary
 from kalam.export.upload import upload
 from kalam.files.errors import InputError
@@ -39,9 +40,10 @@ SECTION = {
     "models": {
         "small": {"kind": "hub", "repository": "a/b", "revision": "c" * 40, "dataset": "text", "parts": ["prose"]}
     },
-    "runs": {"adapt": {"dataset": "text", "parts": ["verse"], "training": {"steps": 7}}},
+    "runs": {"adapt": {"base": "small", "dataset": "text", "parts": ["verse"], "training": {"steps": 7}}},
     "exports": {"repository": None},
 }
+ORIGINS = {"small": {"licence": "apache-2.0"}}
 METRIC = {"metric": "bits_per_byte", "split": "test", "part": "verse", "value": "1.3", "low": "1.2", "high": "1.4"}
 
 
@@ -87,12 +89,16 @@ def test_the_card_says_what_it_was_made_of(tmp_path):
         METRIC | {"system": "adapt", "role": "adapted", "metric": "accuracy", "value": "9.9"},
     ]
     counts = [{"register": "verse", "documents": "3"}]
-    text = card("bangla", SECTION, "adapt", META, counts, metrics)
-    assert text.startswith("---\nlanguage:\n- bn\nlicense: other\nbase_model: a/b\n")
-    assert "| poems | verse | CC0-1.0 | A \\| B |" in text
-    assert "| news | prose | unknown | unknown |" in text
+    text = card("bangla", SECTION, "adapt", META, ORIGINS, uses(SECTION, "adapt", "small", {}), counts, metrics)
+    named = (
+        "license: other\nlicense_name: apache-2.0-and-cc0-1.0-and-unknown\nlicense_link: README.md#data-and-licences"
+    )
+    assert text.startswith(f"---\nlanguage:\n- bn\n{named}\nbase_model: a/b\n")
+    assert "| run adapt | poems | verse | CC0-1.0 | A \\| B |" in text
+    assert "| base small | news | prose | unknown | unknown |" in text
     assert "secret" not in text, "a source that it was not trained on"
-    assert f"a/b at {'c' * 40}; its licence holds for these weights too" in text
+    assert f"a/b at {'c' * 40}, whose licence (apache-2.0) holds for these weights too." in text
+    assert "A pretrained model, adapted to verse, in fp16." in text
     assert "steps: 7" in text
     assert "| verse | this model | 1.3 | [1.2, 1.4] |" in text
     assert "| verse | floor | 2.5 | - |" in text
@@ -100,11 +106,13 @@ def test_the_card_says_what_it_was_made_of(tmp_path):
     assert "9.9" not in text
     assert all(f"## {part}" in text for part in ("Data and licences", "Recipe", "Metrics", "Intended use", "Limits"))
 
-    write_json(tmp_path / "meta.json", META)
+    for path, made in ((tmp_path / "meta.json", META), (tmp_path / "small" / "meta.json", ORIGINS["small"])):
+        write_json(path, made)
     for name, rows in (("statistics", counts), ("metrics", metrics)):
         write_tsv(tmp_path / f"{name}.tsv", rows, list(rows[0]))
     tables = tmp_path / "statistics.tsv", tmp_path / "metrics.tsv"
-    write_card("bangla", SECTION, "adapt", tmp_path / "meta.json", *tables, tmp_path / "README.md")
+    given = tmp_path / "meta.json", [tmp_path / "small" / "meta.json"], {}
+    write_card("bangla", SECTION, "adapt", *given, *tables, tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
 
@@ -114,10 +122,22 @@ class Model:
     def __init__(self, **metadata):
         self.metadata = metadata
 
+    def n_ctx(self):
+        return 12
+
+    def tokenize(self, text, add_bos, special):
+        return [*b"^" * add_bos, *text]
+
     def create_completion(self, prompt, **_):
+        if not isinstance(prompt, str):
+            prompt = bytes(prompt).decode()
+        if len(prompt) >= self.n_ctx():
+            raise ValueError(f"Requested tokens ({len(prompt)}) exceed context window of 12")
         return [{"choices": [{"text": f" after {prompt}"}]}]
 
     def create_chat_completion(self, said, **_):
+        if (size := sum(len(message["content"]) for message in said)) >= self.n_ctx():  # where llama.cpp's says so
+            raise ValueError(f"Requested tokens ({size}) exceed context window of 12")
         parts = [{"role": "assistant"}, {"content": f"{len(said)} said"}]
         return [{"choices": [{"delta": part}]} for part in parts]
 
@@ -127,10 +147,36 @@ class Model:
     [({}, ["one after one", "two after two"]), ({"tokenizer.chat_template": "x"}, ["1 said", "3 said"])],
 )
 def test_the_terminal_continues_or_chats_until_an_empty_line(monkeypatch, capsys, metadata, expected):
-    lines = iter(["one", "two", ""])
+    monkeypatch.setattr(Model, "n_ctx", lambda _: 100)
+    assert said(monkeypatch, capsys, ["one", "two"], **metadata) == expected
+
+
+def said(monkeypatch, capsys, lines, **metadata):
+    lines = iter([*lines, ""])
     monkeypatch.setattr(builtins, "input", lambda _: next(lines))
-    talk(Model(**metadata), 0.8, 10)
-    assert capsys.readouterr().out.splitlines() == expected
+    talk(Model(**metadata), 0.8, 4)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_of_a_line_longer_than_the_context_the_end_is_continued(monkeypatch, capsys):
+    assert said(monkeypatch, capsys, ["abcdefghijklmnop", "one"]) == [
+        "abcdefghijklmnop",
+        "(17 tokens; the model sees 12, so the last 8 are continued)",
+        " after ijklmnop",
+        "one after one",
+    ]
+
+
+def test_of_a_talk_longer_than_the_context_the_oldest_turns_are_left_out(monkeypatch, capsys):
+    told = said(monkeypatch, capsys, ["one", "two", "abcdefghijklmnop", "one"], **{"tokenizer.chat_template": "x"})
+    assert told == [
+        "1 said",
+        "(the model sees 12 tokens: 1 of the oldest questions and their answers are left out)",
+        "1 said",
+        "(too much for the model, which sees 12 tokens in all; say less)",
+        "",
+        "1 said",
+    ]
 
 
 def test_a_hub_is_sent_the_folder_and_the_files_and_nothing_else(tmp_path, monkeypatch):

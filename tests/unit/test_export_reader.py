@@ -9,7 +9,7 @@ from kalam.export.reader_process import ReaderProcess
 from kalam.files.code import ROOT
 from kalam.files.errors import InputError
 
-REQUEST = {"texts": ["কলম"], "windows": [[0, 1]], "prompts": [[0]], "new_tokens": 1}
+REQUEST = {"windows": [[0, 1]], "prompts": [[0]], "new_tokens": 1}
 FAKE = """
 import json, os, sys
 import numpy as np
@@ -17,7 +17,7 @@ from kalam.export import reader_process
 
 class Fake:
     vocabulary = 3
-    def encode(self, text, special): return [1]
+    def encode(self, text, special): return [len(text), special]
     def logits(self, tokens): return np.zeros((len(tokens), 3), np.float32)
     def greedy(self, tokens, count): return [0] * count
 
@@ -41,7 +41,7 @@ def say(line, then=''):
     os.write(1, line.encode())
     sys.exit(then)
 
-HEADER = '{"plain": [[1]], "special": [[1]], "vocabulary": 3, "load_seconds": 0.5}\\n'
+HEADER = '{"vocabulary": 3, "load_seconds": 0.5}\\n'
 LOGITS = chr(0) * 24
 """
 READERS = {
@@ -55,9 +55,8 @@ READERS = {
     "failing": ("sys.exit('no such file')", "before it had loaded (status 1): no such file"),
     "failing twice": ("print('one\\ntwo\\n', file=sys.stderr); sys.exit(3)", "before it had loaded (status 3): two"),
     "dying": ("os.kill(os.getpid(), 4)", "before it had loaded (signal SIGILL): it said nothing"),
-    "half a header": ("say(HEADER[:20], 'cut')", 'before it had loaded (it answered \'{"plain": [[1]], "sp\')'),
-    "a text missing": ("say(HEADER.replace('[[1]]', '[]'))", 'before it had loaded (it answered \'{"plain": []'),
-    "no vocabulary": ("say(HEADER.replace('3', '0'))", 'before it had loaded (it answered \'{"plain"'),
+    "half a header": ("say(HEADER[:20], 'cut')", 'before it had loaded (it answered \'{"vocabulary": 3, "l\')'),
+    "no vocabulary": ("say(HEADER.replace('3', '0'))", 'before it had loaded (it answered \'{"vocabulary": 0'),
     "ending early": ("answer(Short)", "after 0 of 1 windows (status 1): no more"),
     "half a window": ("say(HEADER + LOGITS[:10], 'cut')", "after 0 of 1 windows (status 1): cut"),
     "a row too many": ("answer(Long)", "before its continuations (it answered '"),
@@ -98,17 +97,31 @@ def test_a_reader_that_fails_is_an_error_with_its_reason(reader, kind):
 def test_a_reader_that_ends_before_it_reads_a_long_request_is_an_error_with_its_reason(reader):
     """Longer than a pipe holds, so that the writing breaks."""
     with pytest.raises(InputError, match=r"^x.gguf: the reader ended before it read anything .status 1.: no memory$"):
-        reader("sys.exit('no memory')", REQUEST | {"texts": ["কলম " * 100_000]})
+        reader("sys.exit('no memory')", REQUEST | {"windows": [[0] * 200_000]})
 
 
 def test_a_reader_that_answers_is_read(reader):
     with reader("answer(Fake)") as process:
-        assert process.header["plain"] == process.header["special"] == [[1]]
+        assert process.encode("কলম") == {"plain": [3, False], "special": [3, True]}
+        assert process.encode("কলম\n" * 50_000) == {"plain": [200_000, False], "special": [200_000, True]}
         assert process.header["load_seconds"] >= 0
         (window,) = process.logits()
         assert window.shape == (2, 3)
         assert window.dtype == np.float32
         assert process.continuations() == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("say(HEADER, 'no more')", "before all texts (status 1): no more"),
+        ("say(HEADER + '{\"plain\": [1]}\\n')", "before all texts (it answered '{\"plain\": [1]}')"),
+    ],
+)
+def test_a_reader_that_does_not_answer_a_text_is_an_error_with_its_reason(reader, body, message):
+    with pytest.raises(InputError) as raised, reader(body) as process:
+        process.encode("কলম")
+    assert str(raised.value).startswith(f"x.gguf: the reader ended {message}")
 
 
 def test_no_reader_is_left_when_whoever_asked_fails(reader, tmp_path):

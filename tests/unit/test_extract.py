@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kalam.corpus.extract import Article, NothingToKeep, extract
 from kalam.corpus.markup import mark_page, plain_text
+from kalam.web.links import links_of
 from kalam.web.parsing import parse_page
 
 STANZAS = [
@@ -129,7 +130,7 @@ def test_all_visible_text_is_what_is_seen():
         (b"", "not HTML"),
         (b"<!-- -->", "not HTML"),
         (b"<html><body><script>x</script></body></html>", "no text"),
-        (b"<frameset><frame src=a></frameset>", "not HTML"),
+        (b"<frameset><frame src=a></frameset>", "no text: no body"),
         (
             page("<ul>" + "".join(f'<li><a href="/{n}">কবিতার নাম {n}</a></li>' for n in range(60)) + "</ul>"),
             "mostly links",
@@ -230,3 +231,95 @@ def test_real_poems_come_back_whole(shared_data, layout):
         if layout == "br":  # a paragraph of one line is no verse by its markup
             wanted, found = ([line for line in text if line] for text in (wanted, found))
         assert found == wanted
+
+
+NESTS = [
+    "<div>",
+    "<ul><li>",
+    "<font>",
+    "<b><i>",
+    "<p><span>",
+    "<table><tr><td>",
+    "<blockquote>",
+    "<div class='>'>",
+    "<x-y>",
+]
+
+
+@pytest.mark.parametrize("mode", ["article", "text"])
+@pytest.mark.parametrize("nest", NESTS)
+@pytest.mark.parametrize("closed", [True, False])
+def test_text_and_links_are_kept_however_deep_they_are(nest, closed, mode):
+    names = [tag.strip("<>").split()[0] for tag in nest.replace(">", "> ").split() if tag.startswith("<")]
+    ends = "".join(f"</{name}>" for name in reversed(names)) * 700 if closed else ""
+    script = "<script>if (a < b) '<div>' </script>"
+    link = f"<a href='/x?a>b'>{STANZAS[2][0]}</a>"
+    inner = f"<p>{STANZAS[0][0]}</p>{nest * 700}{script}{STANZAS[1][0]} {link}{ends}<p>{STANZAS[1][2]}</p>"
+    body = page(inner + "<p><a href=/y>শেষ</a></p>")
+    text = extract(body, mode).text
+    lines = [STANZAS[0][0], STANZAS[1][0], STANZAS[2][0], STANZAS[1][2]]
+    assert [line for line in lines if line not in text] == [] and "<div>" not in text
+    links = links_of(body, "text/html", "http://a.example/")[0]
+    assert [link.removeprefix("http://a.example") for link in links] == ["/", "/kobi", "/x?a%3Eb", "/y"]
+
+
+def test_links_in_one_another_are_all_found_and_blocks_keep_their_lines():
+    deep = "".join(f"<div><a href=/{n}>{n}</a><div>পঙ্‌ক্তি {n}</div>" for n in range(400))
+    body = page(deep)
+    found = links_of(body, "text/html", "http://a.example/")[0]
+    assert found[2:] == [f"http://a.example/{n}" for n in range(400)]
+    lines = extract(body, "text").text.split("\n")
+    assert {f"পঙ্‌ক্তি {n}" for n in range(400)} <= set(lines)
+
+
+def test_elements_that_cannot_be_told_apart_are_refused():
+    hidden = "<div ='>" + "<div>" * 300 + "'>"  # an attribute of the name ='
+    with pytest.raises(NothingToKeep, match="too deep in one another"):
+        extract(page(hidden))
+    assert links_of(page(hidden), "text/html", "http://a.example/") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "<!--",
+            "<",
+            "&",
+            "<!",
+            "<?",
+            "&#",
+            "<a ",
+            "<a b='",
+            '<a b="',
+            "<![CDATA[",
+            "<script",
+            "<style>",
+            "--><!--",
+            "=",
+        ),
+        *(
+            "<ul><li>",
+            "<div>",
+            "<b>",
+            "<p><span>",
+            "<table>",
+            "<select><option>",
+            "\u00a0",
+            "\u200c",
+            " ",
+            "\n",
+            "</p>",
+        ),
+    ],
+)
+def test_half_a_megabyte_of_one_thing_is_read(unit):
+    body = page(f"<p>{VERSE}</p>").replace(b"</article>", (unit * (500_000 // len(unit))).encode())
+    assert parse_page(body.decode()).text_content().count(STANZAS[2][0]) == 1
+    assert extract(body, "text").text.count(STANZAS[2][0]) == 1
+
+
+def test_a_listing_of_many_links_is_one():
+    links = "".join(f"<li><a href=/{n}>খবর {n} আজ</a></li>" for n in range(3000))
+    with pytest.raises(NothingToKeep, match="mostly links"):
+        extract(page(f"<ul>{links}</ul>"))

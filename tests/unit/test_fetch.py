@@ -5,10 +5,13 @@ import gzip
 import shutil
 import subprocess
 import threading
+import time
+import zlib
 from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow
 import pytest
 from scripted_server import Answer, Clock, scripted
 
@@ -134,6 +137,36 @@ def test_requests_to_a_host_are_apart(own, theirs, waited):
         assert clock.slept == ([] if waited is None else [waited] * 3)
 
 
+def test_a_crawl_delay_is_told(caplog):
+    with scripted({"/robots.txt": Answer("User-agent: *\nCrawl-delay: 90\n"), "/": Answer("ক")}) as server:
+        with caplog.at_level("INFO"):
+            fetcher_to(server)[0].fetch(f"{SITE}/")
+        assert "bangla.localhost: robots.txt asks for 90 s between requests" in caplog.messages
+
+
+@pytest.mark.parametrize("seconds", ["601", "86400", "99999999999999999999"])
+def test_a_crawl_delay_may_be_too_long(seconds):
+    with scripted({"/robots.txt": Answer(f"User-agent: *\nCrawl-delay: {seconds}\n"), "/": Answer("ক")}) as server:
+        fetcher, clock = fetcher_to(server)
+        for _ in range(2):
+            error = refusal(fetcher, f"{SITE}/")
+            assert str(error).startswith("no robots.txt: Crawl-delay over 600 s: ") and error.kind == "forbidden"
+        assert server.paths == [] and clock.slept == []
+
+
+def test_another_port_is_another_host():
+    rules = Answer("User-agent: *\nCrawl-delay: 5\nDisallow: /gopon\n")
+    with scripted({"/robots.txt": rules, "/": Answer("ক")}) as one, scripted({"/gopon": Answer("খ")}) as other:
+        clock = Clock()
+        options = {"private_addresses": True, "resolve": lambda *_: ["127.0.0.1"]}
+        fetcher = Fetcher("kalam-crawler", 0, 0, 5, clock=clock, sleep=clock.sleep, **options)
+        first, second = (f"http://a.example:{server.address[1]}" for server in (one, other))
+        assert fetcher.fetch(f"{first}/").status == fetcher.fetch(f"{second}/gopon").status == 200
+        assert clock.slept == [5]
+        sites = {f"a.example:{one.address[1]}"}
+        assert str(refusal(fetcher, f"{second}/gopon", sites=sites)) == "redirect to another host"
+
+
 def test_time_that_has_passed_counts_as_waiting():
     with scripted({"/": Answer("ক")}) as server:
         fetcher, clock = fetcher_to(server, delay=5)
@@ -170,6 +203,97 @@ def test_a_day_is_too_long_to_wait():
         assert "asks to wait" in str(error) and error.kind == "unreachable" and clock.slept == []
 
 
+@pytest.mark.parametrize("when", ["Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000, "soon", "-5"])
+def test_a_retry_after_that_says_no_time_is_passed_over(when):
+    with scripted({"/": [Answer(status=503, headers={"Retry-After": when}), Answer("ক")]}) as server:
+        fetcher, clock = fetcher_to(server)
+        assert fetcher.fetch(f"{SITE}/").status == 200
+        assert clock.slept == [1]
+
+
+def endlessly(piece: bytes, first: bytes = b""):
+    yield first
+    while True:
+        time.sleep(0.01)
+        yield piece
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        endlessly(b"H", b"HTTP/1.1 200 "),
+        endlessly(b"x", HEAD + b"X-Slow: "),
+        endlessly(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        endlessly(b"x", HEAD + b"\r\n"),
+        endlessly(b"x", HEAD + b"Content-Length: 100000\r\n\r\n"),
+        endlessly(b"0", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"),
+        endlessly(b"1\r\nx\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"),
+    ],
+    ids=["status", "header", "continue", "body", "body of a length", "length of a chunk", "chunks"],
+)
+def test_a_server_that_trickles_is_ended_by_the_clock(raw, monkeypatch):
+    monkeypatch.setattr("kalam.web.connections.REQUEST_TIMEOUTS", 0.01)
+    with scripted({"/robots.txt": Answer(status=404), "/": Answer(raw=raw)}) as server:
+        fetcher, _ = fetcher_to(server, timeout=20)
+        error = refusal(fetcher, f"{SITE}/")
+        assert (str(error), error.kind) == ("too slow: over 0.2 s", "unreachable")
+
+
+PACKED = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": lambda body: pyarrow.compress(body, codec="brotli", asbytes=True),
+    "zstd": lambda body: pyarrow.compress(body, codec="zstd", asbytes=True),
+    "gzip, br": lambda body: pyarrow.compress(gzip.compress(body), codec="brotli", asbytes=True),
+    "identity": bytes,
+}
+POEM = "".join(f"<p>{n} নদীর ধারে বৃষ্টি পড়ে</p>" for n in range(500)).encode()
+
+
+@pytest.mark.parametrize("coding", PACKED)
+def test_packed_pages_are_unpacked_however_they_were_packed(coding):
+    with scripted({"/": Answer(PACKED[coding](POEM), headers={"Content-Encoding": coding.upper()})}) as server:
+        assert fetcher_to(server)[0].fetch(f"{SITE}/").body == POEM
+
+
+def test_raw_deflate_members_and_what_is_appended_are_unpacked_too():
+    raw = zlib.compressobj(wbits=-15)
+    answers = {
+        "/raw": Answer(raw.compress(POEM) + raw.flush(), headers={"Content-Encoding": "deflate"}),
+        "/two": Answer(gzip.compress(POEM[:99]) + gzip.compress(POEM[99:]), headers={"Content-Encoding": "gzip"}),
+        "/more": Answer(gzip.compress(POEM) + b"\0\0 something", headers={"Content-Encoding": "gzip"}),
+        "/none": Answer(headers={"Content-Encoding": "gzip"}),
+    }
+    with scripted(answers) as server:
+        fetcher, _ = fetcher_to(server)
+        assert [fetcher.fetch(f"{SITE}{path}").body for path in answers] == [POEM, POEM, POEM, b""]
+
+
+@pytest.mark.parametrize("coding", [coding for coding in PACKED if coding != "identity"])
+@pytest.mark.parametrize("share", [0.1, 0.6, 1])
+def test_a_packed_page_that_is_cut_short_is_tried_again_and_no_page(coding, share):
+    packed = PACKED[coding](POEM)
+    cut = packed[: min(int(share * len(packed)), len(packed) - 1)]
+    whole = Answer(packed, headers={"Content-Encoding": coding})
+    broken = Answer(raw=[b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding.encode() + b"\r\n\r\n", cut])
+    with scripted({"/": [broken, broken, whole], "/cut": broken}) as server:
+        fetcher, clock = fetcher_to(server)
+        assert fetcher.fetch(f"{SITE}/").body == POEM and clock.slept == [1, 2]
+        error = refusal(fetcher, f"{SITE}/cut")
+        assert (str(error), error.kind) == ("broken answer: DecodeError", "failed")
+        assert server.paths.count("/cut") == 3
+
+
+@pytest.mark.parametrize("coding", ["compress", "br, exi", "নেই".encode().decode("latin-1")])
+def test_a_coding_that_is_not_known_is_named(coding):
+    with scripted({"/": Answer(b"x", headers={"Content-Encoding": coding})}) as server:
+        assert str(refusal(fetcher_to(server)[0], f"{SITE}/")) == f"not unpacked: Content-Encoding {coding}"
+
+
 @pytest.mark.parametrize(
     ("answer", "reason", "kind"),
     [
@@ -193,9 +317,10 @@ def test_what_gives_no_page_has_its_reason(answer, reason, kind):
         assert (str(error), error.kind) == (reason, kind)
 
 
-def test_a_bomb_is_not_unpacked():
-    bomb = gzip.compress(bytes(50_000_000))
-    with scripted({"/": Answer(bomb, headers={"Content-Encoding": "gzip"})}) as server:
+@pytest.mark.parametrize("coding", PACKED)
+def test_a_bomb_is_not_unpacked(coding):
+    bomb = PACKED[coding](bytes(10_000_000))
+    with scripted({"/": Answer(bomb, headers={"Content-Encoding": coding})}) as server:
         fetcher, _ = fetcher_to(server, max_bytes=1_000_000)
         assert str(refusal(fetcher, f"{SITE}/")) == "too large: over 1 MB"
 
@@ -242,7 +367,7 @@ def test_a_redirect_leaves_the_hosts_only_where_it_may():
     answers = {"/": Answer(status=302, headers={"Location": "http://other.localhost/"})}
     with scripted(answers) as server:
         fetcher, _ = fetcher_to(server)
-        assert str(refusal(fetcher, f"{SITE}/", hosts={"bangla.localhost"})) == "redirect to another host"
+        assert str(refusal(fetcher, f"{SITE}/", sites={"bangla.localhost"})) == "redirect to another host"
 
 
 def test_a_page_known_before_is_asked_for_conditionally():

@@ -1,5 +1,6 @@
 """Sources with splits of their own, from collected rows to splits: no text and no group is in two of them."""
 
+import numpy as np
 import pytest
 from collecting import BANGLA, FILES, TAMIL, gather, ready_folder, write
 from hypothesis import given
@@ -7,11 +8,15 @@ from hypothesis import strategies as st
 from splitting import split
 
 from kalam.corpus.clean import clean_file
-from kalam.corpus.merge import merge_files
+from kalam.corpus.merge import merge, merge_files
+from kalam.corpus.shingles import shingle_sets
+from kalam.data import split as split_room
 from kalam.data.placement import SPLITS
 from kalam.data.split import split_files
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
+from kalam.text.languages import language_row
+from kalam.text.normalisation import normalise
 
 TENTHS = {"validation": 0.1, "test": 0.1}
 CLEANING = {
@@ -83,6 +88,22 @@ def test_of_a_group_in_several_splits_the_strictest_stays(tmp_path, language, te
 
 @LANGUAGES
 @pytest.mark.parametrize("ready_first", [True, False])
+def test_what_is_held_out_is_trained_on_neither_within_another_text_nor_in_pieces(
+    tmp_path, language, texts, ready_first
+):
+    source = ready_folder(tmp_path, train=[texts[0]], validation=[texts[1]], test=[f"{texts[2]} {texts[3]}"])
+    others = [" ".join(reversed(text.split())) for text in texts]
+    book = " ".join([*(" ".join(sorted(text.split())) for text in texts), texts[1]])
+    write(tmp_path / "web.jsonl", [{"text": text} for text in [book, *others, texts[3]]])
+    web = {**FILES, "paths": ["web.jsonl"]}
+    parts, dropped, leaks = splits_of(tmp_path, language, *([source, web] if ready_first else [web, source]))
+    assert [(row["text"], row["reason"]) for row in dropped] == [(texts[3], "contained")]
+    assert [(row["text"], row["held_out"]) for row in leaks] == [(book, "validation")]
+    assert texts[1] in parts["validation"] and f"{texts[2]} {texts[3]}" in parts["test"]
+
+
+@LANGUAGES
+@pytest.mark.parametrize("ready_first", [True, False])
 def test_other_sources_keep_off_what_is_held_out(tmp_path, language, texts, ready_first):
     source = ready_folder(tmp_path, train=texts[:2], validation=[texts[2]], test=[texts[3]])
     others = [" ".join(reversed(text.split())) for text in texts]
@@ -90,14 +111,14 @@ def test_other_sources_keep_off_what_is_held_out(tmp_path, language, texts, read
     write(tmp_path / "web.jsonl", [{"text": text} for text in [f"{texts[3]}!", *similar, *others]])
     web = {**FILES, "paths": ["web.jsonl"]}
     parts, dropped, leaks = splits_of(tmp_path, language, *([source, web] if ready_first else [web, source]))
-    assert [(row["text"], row["reason"]) for row in dropped] == [(f"{texts[3]}!", "duplicate")]
+    inside = [] if ready_first else [(text, "contained") for text in texts[:2]]  # of what stands before them
+    assert sorted((row["text"], row["reason"]) for row in dropped) == sorted([(f"{texts[3]}!", "duplicate"), *inside])
     held_out = [(row["text"], row["held_out"]) for row in leaks if row["text"] in similar]
     assert held_out == [(similar[2], "validation"), (similar[3], "test")]
     assert texts[2] in parts["validation"] and texts[3] in parts["test"]
     where = {text: name for name, part in parts.items() for text in part}
     for text, kin in zip(texts[:2], similar[:2], strict=True):
-        # what stands first stays: a training row is none where its kin is held out
-        assert where[kin] == "train" if ready_first else where.get(text) == {"train": "train"}.get(where[kin])
+        assert where[kin] == where[text] == "train" if ready_first else text not in where
     assert {where[text] for text in others + similar[:2]} == set(SPLITS)
 
 
@@ -140,3 +161,45 @@ def test_the_rest_of_a_register_is_split_as_if_it_were_alone():
     alone, together = (split(rows, [], ["own", "web"], TENTHS, 1)[0] for rows in (rest, ready + rest))
     for name in SPLITS:
         assert [row["id"] for row in together[name]] == [f"own {name}", *(row["id"] for row in alone[name])]
+
+
+def inside(texts, share, marks):
+    """The pairs (text, one that has so much of its shingles), by comparing all; int64 [pairs, 2]."""
+    sets = shingle_sets(texts, marks)
+    sizes = np.array([len(one) for one in sets])
+    flat, owners = np.concatenate(sets), np.repeat(np.arange(len(sets)), sizes)
+    order = np.argsort(flat, kind="stable")
+    flat, owners, codes = flat[order], owners[order], []
+    for step in range(1, len(sets)):
+        same = flat[step:] == flat[:-step]
+        if not same.any():
+            break
+        codes.append(owners[:-step][same] * len(sets) + owners[step:][same])
+    pairs, shared = np.unique(np.concatenate(codes), return_counts=True)
+    pairs = np.stack(np.divmod(pairs, len(sets)), axis=1)
+    both = np.concatenate((pairs, pairs[:, ::-1]))
+    return both[np.tile(shared, 2) >= share * sizes[both[:, 0]]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["bn", "ta"])
+def test_no_real_text_that_is_tested_on_lies_in_one_that_is_trained_on(shared_data, language):
+    """Poems, songs and books as several editions have them, at twenty seeds of the split."""
+    sources = sorted((shared_data / "corpora" / language).glob("*/docs.jsonl"))
+    marks = language_row(language).optional_marks
+    rows = [
+        {"id": r["id"], "text": normalise(r["text"], language), "group": r["id"], "source": n, "register": "all"}
+        for n, path in ((path.parent.name, path) for path in sources)
+        for r in read_jsonl(path)
+    ]
+    judged, joins = merge(rows, [len(rows)], 0.8, 20, None, "first", marks)
+    kept = [document for document, reason in judged if reason is None]
+    pairs = inside([document["text"] for document in kept], 0.7, marks)
+    assert len(pairs) > 20
+    names = [path.parent.name for path in sources]
+    for seed in range(20):
+        placed = split_room.split(kept, joins, names, TENTHS, seed)
+        places = [None if reason else place for _, place, reason in placed]
+        there = [(places[one], places[other]) for one, other in pairs.tolist() if places[one] and places[other]]
+        assert len(there) > 20
+        assert all(one == other for one, other in there)

@@ -171,11 +171,12 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("parts", [1, 3, 7])
 @pytest.mark.parametrize("context", [4, 9, 64])
-def test_every_token_is_hidden_once(unigram, parts, context):
+@pytest.mark.parametrize("draw", [1, 2])
+def test_every_token_is_hidden_once_in_a_draw(unigram, parts, context, draw):
     for document in DOCUMENTS:
         ids = unigram(document["text"], add_special_tokens=False)["input_ids"]
         hidden = []
-        for one in evaluation.hidden_windows(unigram, document, 0, context, parts, seed=3):
+        for one in evaluation.hidden_windows(unigram, document, 0, context, parts, 3, draw):
             assert len(one.tokens) <= context
             assert len(one.places)
             hidden += [one.tokens[place] for place in one.places]
@@ -185,8 +186,8 @@ def test_every_token_is_hidden_once(unigram, parts, context):
 def test_neither_the_batch_nor_the_order_changes_a_figure(unigram, masked_model):
     model = masked_model(vocabulary=len(unigram))
     settings = {"context": 12, "share": 0.2, "seed": 1}
-    rows = evaluation.score(model, unigram, DOCUMENTS, batch=1, **settings)
-    turned = evaluation.score(model, unigram, DOCUMENTS[::-1], batch=5, **settings)[::-1]
+    rows = list(evaluation.score(model, unigram, DOCUMENTS, batch=1, **settings))
+    turned = list(evaluation.score(model, unigram, DOCUMENTS[::-1], batch=5, **settings))[::-1]
     for one, other in zip(rows, turned, strict=True):
         assert one["nll"] == pytest.approx(other.pop("nll"), rel=1e-5)
         assert other.items() <= one.items()
@@ -195,7 +196,32 @@ def test_neither_the_batch_nor_the_order_changes_a_figure(unigram, masked_model)
         ("b", "g", "modern"),
         ("c", "h", "modern"),
     ]
-    assert rows != evaluation.score(model, unigram, DOCUMENTS, batch=1, **settings | {"seed": 2})
+    assert rows != list(evaluation.score(model, unigram, DOCUMENTS, batch=1, **settings | {"seed": 2}))
+
+
+def test_each_draw_hides_other_tokens_together_and_has_rows_of_its_own(unigram, masked_model):
+    model = masked_model(vocabulary=len(unigram))
+    settings = {"context": 12, "share": 0.2, "seed": 1, "batch": 3}
+    alone = list(evaluation.score(model, unigram, DOCUMENTS[:1], **settings))
+    rows = list(evaluation.score(model, unigram, DOCUMENTS, **settings, draws=3))
+    assert [(row["id"], row["draw"]) for row in rows] == [(name, draw) for name in "abc" for draw in (1, 2, 3)]
+    assert rows[0] == alone[0] | {"nll": pytest.approx(alone[0]["nll"], rel=1e-5)}
+    assert len({row["tokens"] for row in rows[:3]}) == 1
+    assert len({row["nll"] for row in rows[:3]}) == 3
+
+
+@pytest.mark.parametrize(("context", "passes"), [(16, 1), (2048, 3)])
+def test_short_windows_share_a_pass(unigram, masked_model, monkeypatch, context, passes):
+    sizes = []
+    monkeypatch.setattr(
+        evaluation, "_predict", lambda model, tokenizer, some: sizes.append(len(some)) or _nothing(some)
+    )
+    list(evaluation.score(masked_model(vocabulary=len(unigram)), unigram, DOCUMENTS[:1], context, 0.2, 1, 2))
+    assert len(sizes) == passes and (passes == 1 or max(sizes) == 2)
+
+
+def _nothing(some):
+    return [[0.0] * len(one.places) for one in some], [0] * len(some)
 
 
 def test_a_uniform_model_has_the_loss_of_its_vocabulary(unigram, masked_model):
@@ -279,7 +305,7 @@ def test_the_floor_counts_its_parts_of_the_training_split_only(unigram, tmp_path
     outputs = {split: tmp_path / f"floor.{split}.jsonl" for split in rows}
     evaluation.write_floor(tmp_path / "base.json", tmp_path / "train.jsonl", ["modern"], rows, outputs)
     floor = evaluation.CountingFloor(unigram, [DOCUMENTS[0]["text"]])
-    assert list(read_jsonl(outputs["validation"])) == floor.score([DOCUMENTS[2]])
-    assert list(read_jsonl(outputs["test"])) == floor.score([old, DOCUMENTS[2]])
+    assert list(read_jsonl(outputs["validation"])) == list(floor.score([DOCUMENTS[2]]))
+    assert list(read_jsonl(outputs["test"])) == list(floor.score([old, DOCUMENTS[2]]))
     with pytest.raises(InputError, match="no row of register drama"):
         evaluation.write_floor(tmp_path / "base.json", tmp_path / "train.jsonl", ["drama"], rows, outputs)

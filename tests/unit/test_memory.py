@@ -35,13 +35,11 @@ class Small(Task):
         return result
 
 
-@pytest.fixture
-def go(tiny, windows, tmp_path):
+@pytest.fixture(scope="module")
+def go(tiny, windows, tmp_path_factory):
     def run(task, dropout=0.0):
-        model, store = (
-            tiny("xglm", dropout=dropout, attention_dropout=0.0),
-            CheckpointFolder(tmp_path / f"{len(list(tmp_path.iterdir()))}"),
-        )
+        model = tiny("xglm", dropout=dropout, attention_dropout=0.0)
+        store = CheckpointFolder(tmp_path_factory.mktemp("training"))
         micro = MicroBatch(RECIPE.micro_batch)
         train(Learner(model, "fp32"), task, windows, windows, RECIPE, store, micro)
         return SimpleNamespace(rows=list(read_jsonl(store.history)), micro=micro, weights=model.state_dict())
@@ -49,9 +47,14 @@ def go(tiny, windows, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def whole(go):
+    return go(Small(99))
+
+
 @pytest.mark.parametrize(("room", "since"), [(4, 0), (1, 0), (2, 4), (3, 7)])
-def test_the_losses_are_those_of_an_undisturbed_training(go, room, since):
-    whole, task = go(Small(99)), Small(room, since)
+def test_the_losses_are_those_of_an_undisturbed_training(go, whole, room, since):
+    task = Small(room, since)
     run = go(task)
     assert run.micro.size == 2 ** (room.bit_length() - 1)
     assert [row.keys() for row in run.rows] == [row.keys() for row in whole.rows]

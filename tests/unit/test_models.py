@@ -50,6 +50,7 @@ def test_a_local_folder_is_linked_and_loads(source, tokenizer, tmp_path):
     fetch(local(source), CAUSAL, tmp_path / "model")
     meta = read_json(tmp_path / "model" / "meta.json")
     assert (meta["kind"], meta["path"], meta["model_type"]) == ("local", str(source), "qwen2")
+    assert meta["licence"] is None
     assert (tmp_path / "model" / "model.safetensors").resolve() == (source / "model.safetensors").resolve()
     ids = load_tokenizer(tmp_path / "model")("বৃষ্টি পড়ে")["input_ids"]
     assert ids == tokenizer("বৃষ্টি পড়ে")["input_ids"]
@@ -120,6 +121,16 @@ def test_what_was_fetched_before_is_there_without_the_hub(source, tmp_path):
     meta = read_json(folder / "meta.json")
     assert (meta["repository"], meta["revision"], meta["remote_code"]) == ("someone/tiny", OLD, False)
     load_base({"folder": folder})
+
+
+def test_the_licence_is_the_configured_one_or_that_of_the_model_s_card_and_no_part_of_its_digest(source, tmp_path):
+    fetch(local(source), CAUSAL, tmp_path / "plain")
+    (source / "README.md").write_text("---\nlicense: gemma\n---\n", encoding="utf-8")
+    fetch(local(source), CAUSAL, tmp_path / "own")
+    fetch({**local(source), "licence": "mit"}, CAUSAL, tmp_path / "set")
+    metas = [read_json(tmp_path / name / "meta.json") for name in ("plain", "own", "set")]
+    assert [meta["licence"] for meta in metas] == [None, "gemma", "mit"]
+    assert len({meta["digest"] for meta in metas}) == 1
 
 
 def test_another_revision_is_never_taken_for_the_one_asked_for(source, tmp_path):

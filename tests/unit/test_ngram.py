@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalam.evaluation import ngram
 from kalam.evaluation.bits import measure
-from kalam.evaluation.ngram import CharacterNgram, choose_order, floor_rows, write_floors
+from kalam.evaluation.ngram import CharacterNgram, choose_orders, floor_rows, write_floors
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
 
@@ -67,6 +68,7 @@ def test_known_by_hand():
 
 
 MODELS = {order: CharacterNgram.fit(TEXTS, order) for order in (1, 2, 4, 7)}
+WHOLE = MODELS[4].nlls(TEXTS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,12 +109,22 @@ def test_documents_are_scored_apart():
     assert joined != pytest.approx(together.sum())
 
 
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_batches_and_pieces_of_a_text_move_no_figure(size, monkeypatch):
+    monkeypatch.setattr(ngram, "BATCH", size)
+    assert np.array_equal(CharacterNgram.fit(TEXTS, 4).nlls(TEXTS), WHOLE)
+
+
 def test_counts_go_down_to_every_lower_order():
     model = CharacterNgram.fit(TEXTS, 5)
     for order in range(1, 6):
         alone = CharacterNgram.fit(TEXTS, order)
         assert model.nlls(TEXTS)[order - 1] == pytest.approx(alone.nlls(TEXTS)[-1], rel=1e-12)
         assert model.limited(order).nll(BANGLA[0]) == pytest.approx(alone.nll(BANGLA[0]), rel=1e-12)
+
+
+def choose_order(train, validation, orders):
+    return choose_orders(train, {"verse": validation}, ["verse"], orders)["verse"]
 
 
 def test_choose_order_takes_the_cheapest_on_validation():
@@ -124,6 +136,15 @@ def test_choose_order_takes_the_cheapest_on_validation():
 def test_choose_order_gives_a_tie_to_the_lower_order():
     # An order 3 or 4 adds the same start context again and again; with nothing known it adds nothing.
     assert choose_order(["a"], ["語"], [4, 3]).order == 3
+
+
+def test_each_part_takes_the_order_that_is_best_on_its_own_validation_text():
+    # What was counted repeats in `song`, and misleads in `list`: one order for both would be wrong for one of them.
+    validation = {"song": ["abcabdabcabd"] * 9, "list": ["dcbadcba"], "empty": [""]}
+    train = ["abcabdabcabd" * 9]
+    models = choose_orders(train, validation, ["list", "song", "drama", "empty"], [1, 2, 4])
+    assert {part: model.order for part, model in models.items()} == {"list": 1, "song": 4, "drama": 4, "empty": 4}
+    assert choose_order(train, [*validation["song"], *validation["list"]], [1, 2, 4]).order == 4
 
 
 @pytest.mark.parametrize(
@@ -143,7 +164,7 @@ def test_what_cannot_be_counted_is_refused(call, message):
 
 def test_floor_rows_carry_the_sizes_of_the_text_and_no_tokens():
     model = CharacterNgram.fit(BANGLA, 3)
-    row = floor_rows(model, [{"id": "d1", "group": "ছড়া", "register": "verse", "text": "বান এল।"}])[0]
+    row = next(floor_rows(model, [{"id": "d1", "group": "ছড়া", "register": "verse", "text": "বান এল।"}]))
     assert row["nll"] == pytest.approx(model.nll("বান এল।"))
     assert {key: row[key] for key in row if key != "nll"} == {
         "id": "d1",
@@ -162,6 +183,7 @@ SPLITS = {
     "validation": [("news", "அன்பும் க்ஷ அன்பு"), ("verse", "বৃষ্টি এল, বান এল।"), ("drama", "ক্ষমা")],
     "test": [("verse", "নদে এল বান।"), ("news", "மழை"), ("drama", "র\u200d্যাব")],
 }
+TESTED = ["verse", "news", "drama"]
 PARTS = {"floor_base": ["news"], "floor": ["news", "verse"]}
 
 
@@ -180,16 +202,19 @@ def test_floors_count_their_parts_and_score_all_of_the_test_split(rows, tmp_path
     write_floors(rows, PARTS, [3, 1, 2], outputs, tmp_path / "floors.json")
     orders = {}
     for floor, parts in PARTS.items():
-        train, validation = ([t for r, t in SPLITS[split] if r in parts] for split in ("train", "validation"))
-        model = choose_order(train, validation, [1, 2, 3])
-        orders[floor] = model.order
+        train = [text for register, text in SPLITS["train"] if register in parts]
+        own = {
+            part: choose_order(train, [t for r, t in SPLITS["validation"] if r == part], [1, 2, 3]) for part in TESTED
+        }
+        orders[floor] = {part: model.order for part, model in own.items()}
         scored = list(read_jsonl(outputs[floor]))
         assert [(row["id"], row["group"], row["part"]) for row in scored] == [
             ("test0", "g0", "verse"),
             ("test1", "g1", "news"),
             ("test2", "g2", "drama"),
         ]
-        assert [row["nll"] for row in scored] == pytest.approx([model.nll(text) for _, text in SPLITS["test"]])
+        assert [row["nll"] for row in scored] == pytest.approx([own[part].nll(text) for part, text in SPLITS["test"]])
+    assert len({*orders["floor_base"].values()}) > 1
     assert read_json(tmp_path / "floors.json") == {"parts": PARTS, "orders": orders}
     base, floor = ([row["nll"] for row in read_jsonl(outputs[name])] for name in ("floor_base", "floor"))
     assert floor[0] < base[0]  # only one of them has read verse
@@ -209,4 +234,4 @@ def test_news_costs_what_bangla_is_known_to_cost(shared_data):
     ]
     model = choose_order(texts[:22], texts[22:44], [2, 3, 4, 5, 6])  # about 90 KB each
     assert model.order in (3, 4, 5)
-    assert 1.0 < measure(floor_rows(model, documents[-60:]), "bits_per_byte") < 1.3
+    assert 1.0 < measure(list(floor_rows(model, documents[-60:])), "bits_per_byte") < 1.3

@@ -6,16 +6,17 @@ from itertools import islice
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kalam.files.jsonl import read_jsonl
 from kalam.text.languages import languages, script_fraction
 from kalam.text.normalisation import normalise
+from kalam.text.presentation_forms import FORM, MIRRORED, NAMED, in_order_of_reading
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
 # What makes trouble, often enough for it to meet: joiners, direction marks, spaces, breaks, dandas, forms.
-TROUBLE = "কর্য়়তাোে।|৷০ \t\n\r\u200c\u200d\u200e\u200f\u061c\u200b\ufeff\u00ad\u00a0\u2028ஷ்க ாهـاَّﻻﷺﹰ1a.”👩\U0001f3fd"
+TROUBLE = "কর্য়়তাোে।|৷০ \t\n\r\u200c\u200d\u200e\u200f\u061c\u200b\ufeff\u00ad\u00a0\u2028ஷ்க ாهـآَّٔ١ﻻﻟﻞﷺﷲﹰ1a.”👩\U0001f3fd"
 some_language = st.sampled_from(sorted(languages()))
 texts = st.one_of(st.text(TROUBLE, max_size=12), st.text(max_size=12))
 
@@ -43,12 +44,14 @@ def test_letters_and_marks_keep_their_sequence(text, language):
     def letters(string: str) -> str:
         return unicodedata.normalize("NFC", "".join(regex.findall(r"[\p{L}\p{M}]", string)))
 
-    expected = text
+    expected, found = text, normalise(text, language)
     if "presentation_forms" in (steps := languages()[language].normalise):
+        assume(not regex.search("[\ufd40-\ufd4f\ufdcf\ufdf2\ufdfd-\ufdff]", text))
+        assume(not any(MIRRORED.search(each) for each in (text, regex.sub(r"\p{C}", "", text))))
         expected = regex.sub("[\ufb50-\ufdff\ufe70-\ufefc]", lambda m: unicodedata.normalize("NFKC", m[0]), text)
     for character in steps.get("remove", ""):
-        expected = expected.replace(character, "")
-    assert letters(normalise(text, language)) == letters(expected)
+        expected, found = expected.replace(character, ""), found.replace(character, "")
+    assert letters(found) == letters(expected)
 
 
 @given(texts, some_language)
@@ -144,6 +147,126 @@ def test_arabic_forms_fold_and_tashkeel_stays():
     assert normalise("كِتَـــابٌ", "ar") == "كِتَابٌ"
     assert normalise("بﹰ", "ar") == "ب\u064b"
     assert normalise("½ ２ ﬁ ﴿آية﴾", "ar") == "½ ２ ﬁ ﴿آية﴾"  # other compatibility characters are not ours to fold
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("عبد اﷲ", "عبد الله"),
+        ("باﷲ تاﷲ واﷲ", "بالله تالله والله"),
+        ("بﺎﷲ", "بالله"),
+        ("ٱﷲ اَﷲ", "ٱلله اَلله"),
+        ("على ﷲ", "على الله"),
+        ("وﷲ لﷲ ولﷲ", "والله لله ولله"),
+        ("ﷲم", "اللهم"),
+        ("النبيﷺ", "النبي صلى الله عليه وسلم"),
+        ("النبيُّﷺ قال", "النبيُّ صلى الله عليه وسلم قال"),
+        ("النبي\u200fﷺ", "النبي صلى الله عليه وسلم"),
+        ("النبيـﷺ", "النبي صلى الله عليه وسلم"),
+        ("«النبيﷺ»، (ﷺ)", "«النبي صلى الله عليه وسلم»، (صلى الله عليه وسلم)"),
+        ("ﷺقال", "صلى الله عليه وسلم قال"),
+        ("للهﷻ على", "لله جل جلاله على"),
+        ("ﷲﷻ", "الله جل جلاله"),
+        ("ﷹﷲﷷﷸ", "صلى الله عليه وسلم"),
+        ("ﷴﷺ", "محمد صلى الله عليه وسلم"),
+        ("عنﷴ وﷴ بﷴ لﷶ", "عن محمد ومحمد بمحمد لرسول"),
+        ("١٠٠﷼", "١٠٠ ریال"),
+        ("قال﷽الحمد", "قال بسم الله الرحمن الرحيم الحمد"),
+        ("عمر﵁وعثمان", "عمر رضي الله عنه وعثمان"),
+        ("ﷰ ﷱ ﷳ ﷵ ﷾ ﷿ ﷏", "صلے قلے اكبر صلعم سبحانه وتعالى عز وجل سلامه علينا"),
+    ],
+)
+def test_ligatures_of_words_are_spelt_and_parted(typed, meant):
+    assert normalise(typed, "ar") == meant
+
+
+def test_every_ligature_of_words_is_spelt():
+    left = [chr(c) for c in range(0xFD40, 0xFE00) if "LIGATURE" in unicodedata.name(chr(c), "")]
+    assert set(NAMED) <= set(left) and len(left) > 100
+    assert [
+        ligature for ligature in left if FORM.search(normalise(ligature, "ar")) or normalise(ligature, "ar") == ligature
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("كِتَـــابٌ مرحبـــا كتابـــ", "كِتَابٌ مرحبا كتاب"),
+        ("مـَن هـٰذا الرحمـٰن", "مَن هٰذا الرحمٰن"),
+        ("سنة ١٤٤٥هـ.", "سنة ١٤٤٥هـ."),
+        ("1445 هـــ، (هـ)", "1445 هـ، (هـ)"),
+        ("جـ ٢ بـ«ها»", "جـ ٢ بـ«ها»"),
+        ("١٩٩٠ـ١٩٩٥ ١٩٩٠ــ ١٩٩٥ الـ٢٠", "١٩٩٠ـ١٩٩٥ ١٩٩٠ـ ١٩٩٥ الـ٢٠"),
+        ("القلم ـ والكتاب", "القلم ـ والكتاب"),
+        ("شيـٔا يـٓ", "شيـٔا يـٓ"),
+        ("ـَ ـــِ", "ـَ ـِ"),
+        ("الاسم: ـــــ", "الاسم:"),
+    ],
+)
+def test_tatweel_goes_where_it_only_stretches(typed, meant):
+    assert normalise(typed, "ar") == meant
+
+
+def shaped(word: str) -> str:
+    """A word in positional forms, as a font would choose them."""
+    forms = {
+        (unicodedata.decomposition(chr(c)).split()[0], unicodedata.normalize("NFKC", chr(c))): chr(c)
+        for c in range(0xFE80, 0xFEFD)
+    }
+    found, joined = "", False
+    for letter, following in zip(word, [*word[1:], ""], strict=True):
+        joins = ("<initial>", letter) in forms and ("<final>", following) in forms
+        form = {(True, True): "medial", (True, False): "final", (False, True): "initial"}.get(
+            (joined, joins), "isolated"
+        )
+        found, joined = found + forms.get((f"<{form}>", letter), letter), joins
+    return found
+
+
+LINES = [
+    "كان القلم رفيق الكاتب في رحلته بين القرى والمدن",
+    "تعلم الشباب علوم الحساب من معلم بارع في قريتهم",
+    "دار ودور",
+]
+
+
+def test_text_in_visual_order_is_turned():
+    visual = [" ".join(map(shaped, line.split()))[::-1] for line in LINES]
+    assert normalise("\n".join(visual), "ar") == "\n".join(LINES)
+    assert normalise(visual[2], "ar") != LINES[2]  # which tells nothing by itself
+
+
+def test_text_in_logical_order_is_not_turned():
+    logical = "\n".join(" ".join(map(shaped, line.split())) for line in LINES)
+    assert in_order_of_reading(logical) == logical and FORM.search(logical)
+    assert normalise(logical, "ar") == "\n".join(LINES)
+    mixed = logical + "\n" + " ".join(map(shaped, LINES[0].split()))[::-1] + "\nبلا أشكال"
+    assert normalise(mixed, "ar") == "\n".join([*LINES, LINES[0], "بلا أشكال"])
+
+
+def test_plain_letters_in_visual_order_are_known_by_the_letter_that_ends_words():
+    lines = ["زرنا مدينة قديمة في رحلة طويلة عام 1990 (صيفا)", "وكانت المدرسة قريبة من القرية"]
+    visual = "\n".join(lines).translate(str.maketrans("()", ")(")).split("\n")
+    visual = "\n".join(line[::-1].replace("0991", "1990") for line in visual)
+    assert normalise(visual, "ar") == "\n".join(lines) and normalise("\n".join(lines), "ar") == "\n".join(lines)
+    assert normalise("ةسردم جديدة ةنيدم ةيرق", "ar") == "ةسردم جديدة ةنيدم ةيرق"  # which is neither
+
+
+def test_a_form_among_plain_letters_turns_nothing():
+    assert normalise("سنة ١٤٤٥ﻫ عامﻫ قالﻟ", "ar") == "سنة ١٤٤٥ه عامه قالل"
+
+
+def test_numbers_latin_and_brackets_keep_their_order_in_a_turned_line():
+    seen = f"({shaped('الحساب')[::-1]}) 12.5% C++ 98 {shaped('علوم')[::-1]} ١٩٩٠"
+    assert normalise(seen, "ar") == "١٩٩٠ علوم C++ 98 12.5% (الحساب)"
+
+
+@pytest.mark.parametrize(
+    "unit", ["ﷺ", "ـ", "هـ ", "ـَ", "\u200fـ", "ﻟ ", "\u200f ", "ﷲ", "ا\u200f", "١ـ", "ﻟa", "\u200c\u200f"]
+)
+def test_a_long_text_of_one_thing_is_normalised(unit):
+    once = normalise(unit * (100_000 // len(unit)) + "نص", "ar")
+    assert once.endswith("نص") and normalise(once, "ar") == once
 
 
 def test_direction_marks_stay_only_where_they_order_something():

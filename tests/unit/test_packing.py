@@ -232,7 +232,9 @@ def test_a_leaking_model_is_not_trained(tiny, causal, stream, tmp_path, monkeypa
     stream.save(tmp_path / "tokens")
     monkeypatch.setattr(probes, "leakage", lambda *_: 0.03)
     tokens = {"train": tmp_path / "tokens", "validation": tmp_path / "tokens"}
-    with pytest.raises(InputError, match=r"llama: documents see one another \(logits move by 0\.03\)"):
+    with pytest.raises(
+        InputError, match=r"llama: cannot be trained here: documents see one another \(logits move by 0\.03\)"
+    ):
         fit(
             tiny(), causal, tokens, Recipe(0, 1e-3, 1, context=16, precision="fp32"), CheckpointFolder(tmp_path / "run")
         )

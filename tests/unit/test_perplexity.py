@@ -80,7 +80,7 @@ def test_tokens_begin_at_bytes_of_the_text(tokenizer):
     text = "আ x র‍্যাব"
     ids, starts, failure = encode(tokenizer, text)
     assert failure is None
-    assert byte_starts(text, [(0, 1), (1, 2), (2, 3), (4, 6)]) == [0, 3, 4, 6]
+    assert byte_starts(text, [0, 1, 2, 4]) == [0, 3, 4, 6]
     assert starts == sorted(starts)
     assert (len(starts), starts[0]) == (len(ids), 0)
 
@@ -89,7 +89,7 @@ def test_tokens_begin_at_bytes_of_the_text(tokenizer):
 def test_a_uniform_model_pays_the_logarithm_of_its_vocabulary_for_each_token(tiny, tokenizer, texts, shape):
     model = tiny(shape, tie_word_embeddings=False)
     model.lm_head.weight.data.zero_()
-    rows = score(model, tokenizer, named(texts), 40, 20, 4)
+    rows = list(score(model, tokenizer, named(texts), 40, 20, 4))
     tokens, size = sum(row["tokens"] for row in rows), sum(len(text.encode()) for text in texts)
     assert tokens == sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
     assert measure(rows, "bits_per_byte") == pytest.approx(math.log2(len(tokenizer)) * tokens / size, rel=1e-6)
@@ -159,7 +159,7 @@ def changed(tokenizer, tmp_path):
 
 @pytest.mark.parametrize("what", ["lossy tokenizer", "unknown token"])
 def test_a_text_that_the_tokenizer_does_not_keep_is_a_failure_and_no_figure(tiny, changed, what):
-    rows = score(tiny(), changed(what), named(["abc", "Abc", "abc"]), 64, 32, 2)
+    rows = list(score(tiny(), changed(what), named(["abc", "Abc", "abc"]), 64, 32, 2))
     assert [row["failure"] for row in rows] == [None, what, None]
     assert rows[1]["nll"] is None
     assert rows[0]["nll"] == rows[2]["nll"] > 0

@@ -77,7 +77,7 @@ def test_a_compressed_file_may_have_several_parts(tmp_path, compress):
 def test_rows_have_the_number_of_their_first_line(tmp_path):
     path = write(tmp_path / "a.csv", b'\xef\xbb\xbftext,group\r\n"a\r\n""b""",1\r\n\r\nc,2')
     assert list(read_rows(path)) == [(2, {"text": 'a\r\n"b"', "group": "1"}), (5, {"text": "c", "group": "2"})]
-    path = write(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"text": "a"}\r\n\r\n \n{"text": "b"}')
+    path = write(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"text": "a"}\r\n\r\n \n\xef\xbb\xbf{"text": "b"}\n\xef\xbb\xbf\n')
     assert list(read_rows(path)) == [(1, {"text": "a"}), (4, {"text": "b"})]
     path = write(tmp_path / "a.txt", "\ufeffএক\r\n\u3000\nদুই\u2028তিন\x0c")
     assert list(read_rows(path, ["text"])) == [(1, {"text": "এক"}), (3, {"text": "দুই\u2028তিন\x0c"})]
@@ -205,7 +205,7 @@ def test_a_broken_file_is_told_in_one_line(tmp_path, name, body, message):
 def test_more_json_than_fits_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "MOST_JSON", 2**20)
     path = write(tmp_path / "a.json.gz", gzip.compress(b"[" + b" " * 2**21 + b"]"))
-    with pytest.raises(InputError, match="found more than 1 MiB of JSON; allowed is more as JSONL only"):
+    with pytest.raises(InputError, match="found more than 1048576 bytes; allowed are 1048576, and more as JSONL"):
         list(read_rows(path))
 
 

@@ -4,10 +4,12 @@ import os
 import random
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
@@ -61,13 +63,13 @@ class Acting(Task):
         return super().loss(model, batch)
 
 
-@pytest.fixture
-def go(tiny, windows, tmp_path):
+@pytest.fixture(scope="module")
+def go_in(tiny, windows):
     """Train in a folder as a new process would: fresh weights, other random state, other history of signals."""
 
-    def run(folder: str, task=None, recipe=RECIPE) -> SimpleNamespace:
+    def run(folder: Path, task=None, recipe=RECIPE) -> SimpleNamespace:
         torch.manual_seed(random.SystemRandom().getrandbits(32))
-        model, store = tiny("xglm", dropout=0.2, attention_dropout=0.1), CheckpointFolder(tmp_path / folder)
+        model, store = tiny("xglm", dropout=0.2, attention_dropout=0.1), CheckpointFolder(folder)
         progress = train(Learner(model, recipe.precision), task or Acting(), windows, windows, recipe, store)
         best = store.best.read_bytes()
         return SimpleNamespace(
@@ -78,8 +80,13 @@ def go(tiny, windows, tmp_path):
 
 
 @pytest.fixture
-def whole(go):
-    return go("whole")
+def go(go_in, tmp_path):
+    return lambda folder, *arguments, **more: go_in(tmp_path / folder, *arguments, **more)
+
+
+@pytest.fixture(scope="module")
+def whole(go_in, tmp_path_factory):
+    return go_in(tmp_path_factory.mktemp("whole"))
 
 
 def require_equal(run, whole):
@@ -123,6 +130,14 @@ def test_resuming_ends_with_the_same_bytes(go, whole, tmp_path, act, at):
     require_equal(go("cut"), whole)
 
 
+@pytest.mark.parametrize("at", [CALLS["between micro-batches"], CALLS["step after a checkpoint"]])
+def test_a_training_by_muon_resumes_with_the_same_bytes(go, at):
+    recipe = Recipe(**vars(RECIPE) | {"optimiser": "muon", "weight_decay": 0.1})
+    with pytest.raises(Killed):
+        go("cut", Acting(kill, at), recipe)
+    require_equal(go("cut", recipe=recipe), go("uncut", recipe=recipe))
+
+
 def test_stopped_in_an_evaluation_then_killed_before_the_next_checkpoint(go, whole):
     recipe = Recipe(**vars(RECIPE) | {"save_every": 100})
     with pytest.raises(Preempted):
@@ -140,7 +155,8 @@ def test_stopped_again_and_again_it_gets_there(go, whole):
 
 
 def test_a_resumed_training_that_is_over_trains_no_step(go, whole):
-    require_equal(go("whole", Acting(kill, EVALUATION + 1)), whole)
+    go("over")
+    require_equal(go("over", Acting(kill, EVALUATION + 1)), whole)
 
 
 def test_when_it_was_saved_does_not_count(go, whole):
@@ -177,12 +193,20 @@ def flip(path):
     path.write_bytes(content)
 
 
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 DAMAGES = {
     "a flipped bit": lambda weights: flip(weights),
     "half the weights": lambda weights: weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2]),
     "no weights": lambda weights: weights.unlink(),
     "half the state": lambda weights: weights.with_suffix(".json").write_text('{"progress": {"st'),
     "no state": lambda weights: weights.with_suffix(".json").unlink(),
+    "a figure of the state": lambda weights: change(weights.with_suffix(".json"), '"tokens": 3', '"tokens": 4'),
+    "the history of its last steps": lambda weights: change(weights.parent / "history.jsonl", '"step": 5', '"step": 6'),
 }
 
 
@@ -197,6 +221,58 @@ def test_a_damaged_newest_checkpoint_is_passed_over(go, whole, tmp_path, damage,
     require_equal(go("cut"), whole)
     assert "resuming at step 3" in caplog.text
     assert "passing over a damaged checkpoint" in caplog.text or damage is DAMAGES["no state"]
+
+
+BEST = {
+    "a flipped bit": flip,
+    "missing": lambda best: best.unlink(),
+    "no digest": lambda best: save_file(load_file(best), best),
+    "half of it": lambda best: best.write_bytes(best.read_bytes()[: best.stat().st_size // 2]),
+}
+
+
+@pytest.mark.parametrize("damage", BEST.values(), ids=BEST)
+def test_without_the_best_weights_a_checkpoint_before_them_is_gone_back_to(go, whole, tmp_path, damage, caplog):
+    """The best ones are those of step 4: of the checkpoints, step 3 comes before and step 6 after them."""
+    assert whole.progress.best_step > 4
+    with pytest.raises(Killed):
+        go("cut", Acting(kill, 2 * EVALUATION + STEP * 7))
+    damage(tmp_path / "cut" / "best.safetensors")
+    caplog.set_level("INFO")
+    require_equal(go("cut"), whole)
+    assert "passing over a damaged checkpoint, step-00000006: " in caplog.text
+    assert "resuming at step 3" in caplog.text
+
+
+def test_a_kill_while_best_weights_are_written_costs_no_step(go, whole, tmp_path, monkeypatch, caplog):
+    """Right before the rename of those of step 8: the ones before, and step 6, are as they were."""
+    replace, times = os.replace, []
+
+    def killed(source, target):
+        if str(target).endswith("best.safetensors"):
+            times.append(target)
+            if len(times) == 3:
+                raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed):
+        go("cut")
+    monkeypatch.undo()
+    caplog.set_level("INFO")
+    require_equal(go("cut"), whole)
+    assert "resuming at step 6" in caplog.text and "passing over" not in caplog.text
+
+
+def test_best_weights_that_are_damaged_at_the_end_are_not_taken(go, tmp_path):
+    recipe = Recipe(**vars(RECIPE) | {"evaluate_every": 4, "steps": 8})
+    last = go("plain", recipe=recipe)
+    assert last.progress.best_step == 8
+    store = CheckpointFolder(tmp_path / "plain")
+    flip(store.best)
+    with pytest.raises(InputError, match=r"best.safetensors: its digest is not the one written in it; run again"):
+        store.load_best()
+    require_equal(go("plain", recipe=recipe), last)
 
 
 def test_with_every_checkpoint_damaged_it_starts_anew(go, whole, tmp_path):

@@ -54,7 +54,7 @@ def write_run(folder: Path, run: str, systems: dict, rows: list[dict], measure="
     for (role, name), some in systems.items():
         for part in PARTS:
             place = {"project": "bangla", "run": run, "system": name, "role": role, "part": part, "context": context}
-            digest = text_digest(row for row in rows if row["register"] == part)
+            digest = text_digest([row for row in rows if row["register"] == part])
             of_part = [row for row in some if row["part"] == part]
             figures = metric_rows(of_part, 100, 1, text_sha256=digest, split="test", **place)
             found += [row | {"metric": measure} if row["metric"] == "bits_per_byte" else row for row in figures]
@@ -83,9 +83,9 @@ def test_runs_on_the_same_text_are_compared_with_the_first_of_them(tmp_path):
         ("bits_per_byte_minus_adapt.rank2", "adapted", "test", 256)
     }
     verse = {run: [row for row in some if row["part"] == "verse"] for run, some in runs.items()}
-    gap = paired_difference(verse["adapt.rank4"], verse["adapt.rank2"], 200, 3, drawn_by="group")
+    gap = paired_difference(verse["adapt.rank4"], verse["adapt.rank2"], 200, 3)
     assert (rows[0]["value"], rows[0]["low"], rows[0]["high"]) == pytest.approx((gap.value, gap.low, gap.high), 1e-5)
-    assert rows[0]["text_sha256"] == text_digest(row for row in documents() if row["register"] == "verse")
+    assert rows[0]["text_sha256"] == text_digest([row for row in documents() if row["register"] == "verse"])
     assert rows[0]["high"] < 0
     figure = read_metrics(tmp_path / "adapt.rank4" / "metrics.tsv")
     own = next(r for r in figure if (r["role"], r["part"], r["metric"]) == ("adapted", "verse", "bits_per_byte"))
@@ -93,6 +93,7 @@ def test_runs_on_the_same_text_are_compared_with_the_first_of_them(tmp_path):
     values = f"{own['value']:.4f}", f"[{own['low']:.4f}, {own['high']:.4f}]", f"{gap.value:+.4f}"
     assert all(value in line for value in values)
     assert "Part verse: 12 rows in 6 groups" in text and "minus adapt.rank2" in text
+    assert "Warning: verse has 12 rows in 6 groups; with fewer than 30 an interval is too narrow." in text
 
 
 def test_a_run_of_another_text_or_of_other_tokens_is_named_and_not_compared(tmp_path):
@@ -145,7 +146,7 @@ def test_figures_of_folds_together_are_drawn_by_group(tmp_path):
     figure = figures["adapted", "verse", "bits_per_byte"]
     assert (figure["run"], figure["system"], figure["n"], figure["groups"]) == ("grade", "grade", 12, 6)
     assert (figure["split"], figure["context"]) == ("test", 256)
-    assert figure["text_sha256"] == text_digest(row for row in documents() if row["register"] == "verse")
+    assert figure["text_sha256"] == text_digest([row for row in documents() if row["register"] == "verse"])
     pooled = [row for fold in range(3) for row in scores(documents(4 * fold, 4 * fold + 4), ROLES["adapted"], fold)]
     nll = math.fsum(row["nll"] for row in pooled if row["part"] == "verse")
     assert figure["value"] == pytest.approx(nll / math.log(2) / 600, rel=1e-5)
@@ -190,3 +191,20 @@ def test_metric_rows_are_read_as_they_were_written(tmp_path):
     (row,) = [row for row in metric_rows(scores(documents(), 1.5), 100, 1, **PLACE) if row["metric"] == "bits_per_byte"]
     write_tsv(tmp_path / "metrics.tsv", [row | {"value": 1.25, "low": None, "high": math.inf}], METRIC_COLUMNS)
     assert read_metrics(tmp_path / "metrics.tsv") == [row | {"value": 1.25, "low": None, "high": math.inf}]
+
+
+def test_folds_of_several_draws_are_put_together_draw_by_draw(tmp_path):
+    def twice(fold, systems):
+        for (role, _), rows in systems.items():
+            if role != "floor":
+                rows[:] = [{**row, "draw": draw, "nll": row["nll"] * (1 + draw)} for row in rows for draw in (1, 2)]
+
+    found = read_metrics(out_of_fold(tmp_path, twice, "masked_nll", None)["metrics"])
+    figures = {(row["role"], row["part"], row["metric"]): row for row in found}
+    pooled = [row for fold in range(3) for row in scores(documents(4 * fold, 4 * fold + 4), ROLES["adapted"], fold)]
+    once = math.fsum(row["nll"] for row in pooled if row["part"] == "verse")
+    tokens = sum(row["tokens"] for row in pooled if row["part"] == "verse")
+    figure = figures["adapted", "verse", "masked_nll"]
+    assert (figure["n"], figure["groups"]) == (12, 6)
+    assert figure["value"] == pytest.approx(2.5 * once / tokens, rel=1e-5)
+    assert figures["adapted", "verse", "masked_nll_minus_floor"]["n"] == 12

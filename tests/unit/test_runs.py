@@ -1,6 +1,7 @@
 """Trainings from inputs to results: found finished, made, killed, handed out; scratch models and adapters whole."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,59 @@ def test_another_identity_is_another_folder_and_the_old_one_stays(tmp_path):
     assert (tmp_path / "results" / "adapter" / "weights").read_text() == "old"
 
 
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "a flipped bit": (lambda final: flip(final / "adapter/weights"), "weights: its digest is not the one in meta.json"),
+    "a file missing": (lambda final: (final / "adapter/weights").unlink(), "weights: its digest is not"),
+    "a file too many": (lambda final: (final / "more").touch(), "more: its digest is not the one in meta.json"),
+    "half a meta": (lambda final: (final / "meta.json").write_text('{"files": {'), "meta.json: not JSON in UTF-8"),
+    "another meta": (
+        lambda final: (final / "meta.json").write_text((final / "meta.json").read_text().replace("fp32", "fp16")),
+        "meta.json: its digest is not the one written in final.json",
+    ),
+    "a damaged seal": (lambda final: flip(final.with_suffix(".json")), "final.json: "),
+}
+
+
+@pytest.mark.parametrize(("damage", "line"), DAMAGES.values(), ids=DAMAGES)
+def test_what_was_finished_and_damaged_since_is_made_again(tmp_path, damage, line, caplog):
+    calls = []
+    train_once(tmp_path / "checkpoints", tmp_path / "a", {"code": "1"}, training(calls), "fp32")
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    damage(folder / "final")
+    train_once(tmp_path / "checkpoints", tmp_path / "b", {"code": "1"}, training(calls), "fp32")
+    assert calls == ["weights", "weights"]
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    (told,) = [r.getMessage() for r in caplog.records if "finished before, but damaged since" in r.getMessage()]
+    assert line in told
+    train_once(tmp_path / "checkpoints", tmp_path / "c", {"code": "1"}, training(calls), "fp32")
+    assert len(calls) == 2
+
+
+def test_checkpoints_go_when_what_was_finished_is_on_the_disk(tmp_path, monkeypatch):
+    order, fsync, unlink = [], os.fsync, Path.unlink
+
+    def synced(descriptor):
+        order.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def unlinked(path, **options):
+        order.append(path.name)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    train_once(tmp_path / "checkpoints", tmp_path / "a", {"code": "1"}, training([]), "fp32")
+    gone = order.index("step-00000002.safetensors")
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    assert max(order.index(name) for name in ("weights", "adapter", folder.name)) < gone
+
+
 def test_killed_while_the_result_is_written_it_keeps_its_checkpoints(tmp_path):
     class Killed(BaseException):
         pass
@@ -108,7 +162,7 @@ def test_two_cannot_make_the_same_training(tmp_path):
 
 def test_meta_is_handed_out_last(tmp_path, monkeypatch):
     order = []
-    monkeypatch.setattr("kalam.training.handout.os.replace", lambda _, target: order.append(target.name))
+    monkeypatch.setattr("kalam.files.atomic.os.replace", lambda _, target: order.append(target.name))
     for name in ("meta.json", "z", "a"):
         (tmp_path / name).write_text("")
     hand_out(tmp_path, tmp_path / "results")

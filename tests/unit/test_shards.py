@@ -86,3 +86,4 @@ def test_rows_that_stay_in_their_files_are_those_of_the_files_end_to_end(tmp_pat
     assert list(rows) == [rows[index] for index in range(len(rows))] == expected
     assert rows.lengths == list(map(len, files))
     assert list(Picked(rows, range(len(rows))[::-1])) == expected[::-1]
+    assert list(Picked(rows, range(0, len(rows), 2))) == expected[::2]

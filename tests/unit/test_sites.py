@@ -10,6 +10,7 @@ from collecting import POEM, SITE, gather, html, outputs, write
 from kalam.corpus.collect import collect, write_collected
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl
+from kalam.files.sealed import SEAL, read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -55,7 +56,8 @@ def test_collecting_again_gives_the_same_and_editing_a_page_changes_it_alone(sit
     for record in (site / "store" / "pages").rglob("*.json"):
         old = json.loads(record.read_text(encoding="utf-8"))
         if "retrieved" in old:
-            record.write_text(json.dumps({**old, "retrieved": f"2026-01-01T{next(hours)}:00:00Z"}), encoding="utf-8")
+            old.pop(SEAL)
+            write_sealed(record, {**old, "retrieved": f"2026-01-01T{next(hours)}:00:00Z"})
     first = run()
     assert all(document["retrieved"].startswith("2026-01-01T") for document in first)
     for page in (site / "site").rglob("*.html"):
@@ -75,8 +77,7 @@ def test_an_interrupted_collection_of_a_site_goes_on(site):
     found.close()
     assert (site / "store" / "unfinished.json").exists()
     record = next(path for path in (site / "store" / "pages").rglob("*.json"))
-    marked = {**json.loads(record.read_text(encoding="utf-8")), "retrieved": "1999-01-01T00:00:00Z"}
-    record.write_text(json.dumps(marked), encoding="utf-8")
+    write_sealed(record, {**read_sealed(record), "retrieved": "1999-01-01T00:00:00Z"})
     write_collected(SITE, "kobita", "documents", "bn", 20, site, site / "store", **outputs(site))
     documents = list(read_jsonl(outputs(site)["documents"]))
     assert documents[0] == {**first, "retrieved": "1999-01-01T00:00:00Z"} and len(documents) == 2
@@ -103,3 +104,31 @@ def test_a_site_that_does_not_answer_is_named(site):
     source = {**SITE, "serve": None, "start": ["http://127.0.0.1:9/"], "private_addresses": True}
     with pytest.raises(InputError, match=r"^source kobita: start: http://127\.0\.0\.1:9/: no "):
         gather(source, site)
+
+
+@pytest.mark.parametrize("start", ["http://[::1", "http://..", "http://a b/", "http://a.example:65536/"])
+@pytest.mark.parametrize("serve", ["site", None])
+def test_a_start_that_is_no_url_is_named(site, start, serve):
+    with pytest.raises(InputError) as caught:
+        gather({**SITE, "serve": serve, "start": [start]}, site)
+    assert str(caught.value) == f"source kobita: start: {start}: not an http or https URL"
+
+
+def test_a_start_page_without_text_leads_to_the_pages_behind_it(site):
+    write(site / "site" / "index.html", "<html><frameset><frame src='a.html'><frame src='menu.html'></frameset></html>")
+    write(site / "site" / "menu.html", "<html><head><meta http-equiv=refresh content='0; url=c.html'></head></html>")
+    write(site / "site" / "c.html", html("তৃতীয় পাতার কবিতা, যার এক পঙ্‌ক্তি।", POEM))
+    documents, dropped = gather(SITE, site)
+    assert [document["url"].rpartition("/")[2] for document in documents] == ["a.html", "c.html"]
+    assert [(row["url"].rpartition("/")[2], row["reason"], row.get("detail")) for row in dropped] == [
+        ("", "no text", "no body"),
+        ("menu.html", "no text", "no body"),
+    ]
+
+
+def test_a_page_larger_than_the_memory_is_not_taken(site):
+    with open(site / "site" / "a.html", "wb") as page:
+        page.truncate(10**8)
+    documents, dropped = gather(SITE, site)
+    assert [document["url"] for document in documents] == ["http://bangla.localhost/"]
+    assert {row["url"].rpartition("/")[2]: row.get("detail") for row in dropped}["a.html"] == "over 20 MB"

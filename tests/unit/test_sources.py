@@ -3,15 +3,18 @@
 import copy
 import gzip
 import json
+import os
+import socket
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-from collecting import BANGLA, FILES, HUB, POEM, SITE, gather, html, outputs, write
+from collecting import BANGLA, FILES, HUB, POEM, READY, SITE, gather, html, outputs, write
 
 from kalam.corpus.collect import write_collected
 from kalam.data.inputs import source_inputs
@@ -345,3 +348,135 @@ def test_settings_are_left_as_they_were(tmp_path):
     before = copy.deepcopy(source)
     gather(source, tmp_path)
     assert source == before
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(path))
+
+
+NO_FILES = {
+    "a folder": Path.mkdir,
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a socket": socket_at,
+}
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # for the name of a socket may not be long
+    write(tmp_path / "texts" / "a.txt", POEM)
+    return Path("texts")
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_named(texts, kind):
+    for name in ("b.txt", "b.jsonl.gz"):
+        NO_FILES[kind](texts / name)
+        with pytest.raises(InputError) as caught:
+            source_inputs({**FILES, "paths": ["texts/*"]}, ".")
+        assert str(caught.value) == f"paths: texts/{name}: found {kind}; allowed is a file"
+        with pytest.raises(InputError) as caught:
+            gather({**FILES, "paths": [f"texts/{name}"]}, Path())
+        assert str(caught.value) == f"source kobita: paths: texts/{name}: found {kind}; allowed is a file"
+        (texts / name).rmdir() if kind == "a folder" else (texts / name).unlink()
+
+
+def test_links_in_a_circle_are_links_to_nothing(texts):
+    (texts / "b.txt").symlink_to("c.txt")
+    (texts / "c.txt").symlink_to("b.txt")
+    with pytest.raises(InputError, match=r"^paths: texts/b\.txt: found a link to nothing; allowed is a file"):
+        source_inputs({**FILES, "paths": ["texts/*.txt"]}, ".")
+
+
+def test_folders_are_passed_over_and_links_to_files_are_read(texts):
+    write(texts / "deep" / "b.txt", BANGLA[0])
+    (texts / "c.txt").symlink_to("deep/b.txt")
+    source = {**FILES, "paths": ["texts/**"]}
+    assert source_inputs(source, ".") == ["texts/a.txt", "texts/c.txt", "texts/deep/b.txt"]
+    assert [document["text"] for document in gather(source, Path())[0]] == [POEM, BANGLA[0], BANGLA[0]]
+
+
+@pytest.mark.parametrize(
+    ("source", "key"),
+    [
+        ({**FILES, "paths": ["texts/*.txt"]}, "paths"),
+        ({**SITE, "serve": "texts"}, "serve"),
+        ({**HUB, "dataset": "texts"}, "dataset"),
+        ({**READY, "folder": "texts"}, "folder"),
+    ],
+)
+def test_a_name_that_is_no_utf_8_is_named(texts, source, key):
+    name = os.fsdecode("কবিতা".encode()[:-1]) + ".txt"
+    (texts / name).touch()
+    if key == "folder":
+        (texts / "train").mkdir()
+        (texts / name).rename(texts / "train" / name)
+    with pytest.raises(InputError) as caught:
+        source_inputs(source, ".")
+    assert str(caught.value).startswith(f"{key}: 'texts/") and "\\udce0" in str(caught.value)
+    assert str(caught.value).endswith(".txt': its name is not UTF-8; allowed are names that are")
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.html", "a.json"])
+def test_a_file_that_is_too_large_is_refused_by_its_size(tmp_path, name):
+    with open(tmp_path / name, "wb") as handle:
+        handle.truncate(10**12)
+    allowed = 2**29 if name == "a.json" else 10**8
+    tracemalloc.start()
+    with pytest.raises(InputError) as caught:
+        gather({**FILES, "paths": [name]}, tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+    more = ", and more as JSONL" if name == "a.json" else ""
+    assert (
+        str(caught.value)
+        == f"source kobita: {tmp_path / name}: found more than {allowed} bytes; allowed are {allowed}{more}"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.txt.zst"])
+def test_the_limit_of_a_file_is_a_setting_and_of_what_is_unpacked(tmp_path, name):
+    body = POEM.encode()
+    pack = {".gz": gzip.compress, ".zst": lambda text: pyarrow.compress(text, codec="zstd", asbytes=True)}
+    write(tmp_path / name, pack.get(Path(name).suffix, bytes)(body))
+    source = {**FILES, "paths": [name], "max_bytes": len(body)}
+    assert [document["text"] for document in gather(source, tmp_path)[0]] == [POEM]
+    with pytest.raises(InputError, match=f"found more than {len(body) - 1} bytes; allowed are {len(body) - 1}"):
+        gather({**source, "max_bytes": len(body) - 1}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_a_line_without_end_is_refused(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("kalam.files.opening.MOST_LINE", 1000)
+    write(tmp_path / name, b"text\n" + bytes(2000) if name == "a.csv" else b"\n" + bytes(2000))
+    with pytest.raises(InputError) as caught:
+        gather({**FILES, "paths": [name], "document": "line"}, tmp_path)
+    assert (
+        str(caught.value)
+        == f"source kobita: {tmp_path / name}:2: found a line of more than 1000 bytes; allowed are 1000"
+    )
+
+
+def test_rows_may_be_nested_as_deep_as_they_can_be_read(tmp_path):
+    deep = "[" * 400 + "]" * 400
+    rows = [f'{{"text": "{BANGLA[0]}", "more": {deep}}}', f'{{"text": "{BANGLA[1]}", "more": {{"a": {deep}}}}}']
+    write(tmp_path / "a.jsonl", "\ufeff" + "\n".join(rows))
+    write(tmp_path / "b.json", f"\ufeff[{','.join(rows)}]")
+    documents, _ = gather({**FILES, "paths": ["*.json*"]}, tmp_path)
+    assert [document["text"] for document in documents] == BANGLA[:2] * 2
+    for name, body in (("c.jsonl", "\n" + "[" * 10**6), ("c.json", '{"a":' * 10**6)):
+        write(tmp_path / name, body)
+        with pytest.raises(InputError, match=r"c\.jsonl?:(2:)? not JSON: maximum recursion depth exceeded"):
+            gather({**FILES, "paths": [name]}, tmp_path)
+
+
+def test_nested_results_are_no_trace(tmp_path):
+    write(tmp_path / "a.json", "[" * 10**6)
+    with pytest.raises(InputError, match=r"a\.json: not JSON in UTF-8: maximum recursion"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match=r"a\.json:1: not a line of JSON in UTF-8: maximum recursion"):
+        list(read_jsonl(tmp_path / "a.json"))

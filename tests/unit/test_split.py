@@ -149,7 +149,10 @@ def write_splits(folder, rows, registers=("verse",)):
 
 def test_a_register_of_which_nothing_is_left_is_named(tmp_path):
     rows = [document(n, f"g{n}") for n in range(10)]
-    with pytest.raises(InputError, match="register songs: no document is left; what was dropped, and why, lies"):
+    dropped = [{"register": "songs", "reason": reason} for reason in ("duplicate", "near_duplicate", "duplicate")]
+    write_jsonl(tmp_path / "merged.dropped.jsonl", [*dropped, {"register": "verse", "reason": "duplicate"}])
+    line = r"register songs: no document is left; dropped by the merge: duplicate 2, near_duplicate 1 \(see .*merged\."
+    with pytest.raises(InputError, match=line):
         write_splits(tmp_path, rows, ["verse", "songs"])
 
 

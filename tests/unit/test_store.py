@@ -120,9 +120,9 @@ def test_a_finished_crawl_leaves_the_bodies_that_records_name(site):
     assert site.crawl()[1].retrieved == "2026-01-01T01:00:00Z"
 
 
-@pytest.mark.parametrize("damage", ["removed", "truncated", "emptied", "altered", "record"])
+@pytest.mark.parametrize("damage", ["removed", "truncated", "emptied", "altered", "record", "a word of it"])
 @pytest.mark.parametrize("finish", [False, True], ids=["same crawl", "later crawl"])
-def test_what_was_damaged_is_fetched_again_unconditionally(site, damage, finish):
+def test_what_was_damaged_is_fetched_again_unconditionally(site, damage, finish, caplog):
     site.server.answers |= {"/": page("/a"), "/a": page(text="নদী")}
     site.server.answers["/a"].headers = {"ETag": '"1"'}
     whole = site.crawl(finish=finish)
@@ -132,6 +132,10 @@ def test_what_was_damaged_is_fetched_again_unconditionally(site, damage, finish)
         body.unlink()
     elif damage == "record":
         record_path(site, "/a").write_text("{", encoding="utf-8")
+    elif damage == "a word of it":
+        told = record_path(site, "/a").read_text(encoding="utf-8")
+        assert '"etag": "\\"1\\""' in told
+        record_path(site, "/a").write_text(told.replace('"\\"1\\""', '"\\"2\\""'), encoding="utf-8")
     else:
         body.write_bytes(
             {"truncated": content[:-1], "emptied": b"", "altered": content.replace(b"<p>", b"<b>")}[damage]
@@ -142,6 +146,8 @@ def test_what_was_damaged_is_fetched_again_unconditionally(site, damage, finish)
     assert sent == {"/robots.txt": None, "/a": None} | ({"/": None} if finish else {})
     assert found[0] == whole[0] and found[1].body == content
     assert body.read_bytes() == content
+    lines = {"fetched again, as its body is missing or damaged", "passed over, as if it had never been there"}
+    assert len({line for line in lines for record in caplog.records if line in record.getMessage()}) == 1
 
 
 def test_records_that_hold_their_body_themselves_count_as_not_fetched(site):
@@ -212,7 +218,7 @@ def killed_at(site: Site, change: int) -> int | None:
 
 
 def records(site: Site) -> list[dict]:
-    return [{**record(site, path), "crawl": None} for path in ("/", "/a", "/b", "/gone")]
+    return [{**record(site, path), "crawl": None, "seal": None} for path in ("/", "/a", "/b", "/gone")]
 
 
 def test_a_crawl_killed_before_any_change_of_a_file_ends_the_same(site):

@@ -18,9 +18,12 @@ from kalam.text.tokens import (
     PAD,
     PROBE,
     encode_documents,
+    encode_ids,
+    encode_places,
     encode_plain,
     encode_words,
     load_tokenizer,
+    pieces,
     prefix_token,
     require_same_tokenizer,
     save_tokenizer,
@@ -140,15 +143,17 @@ save_tokenizer(load_tokenizer(sys.argv[1]), sys.argv[2])
 
 
 def test_where_it_was_saved_does_not_count(tokenizer, tmp_path):
-    """With the hub and without: transformers remembers in a tokenizer's settings how it was found."""
-    names = ("made", "online", "offline")
+    """With the hub and, as here, without: transformers remembers in a tokenizer's settings how it was found."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
     save_tokenizer(tokenizer, tmp_path / "made")
-    for offline, name in enumerate(names[1:]):
-        environment = os.environ | {"HF_HUB_OFFLINE": str(offline)}
-        command = [sys.executable, "-c", COPY, str(tmp_path / "made"), str(tmp_path / name)]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    made, online, offline = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in names)
-    assert made == online == offline
+    save_tokenizer(load_tokenizer(tmp_path / "made"), tmp_path / "here")
+    elsewhere = os.environ | {"HF_HUB_OFFLINE": str(int(not HF_HUB_OFFLINE))}
+    command = [sys.executable, "-c", COPY, str(tmp_path / "made"), str(tmp_path / "elsewhere")]
+    subprocess.run(command, cwd=ROOT, env=elsewhere, check=True, capture_output=True)
+    names = ("made", "here", "elsewhere")
+    made, here, there = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in names)
+    assert made == here == there
     assert made.keys() == {"tokenizer.json", "tokenizer_config.json"}
     assert load_tokenizer(tmp_path / "made").init_kwargs["is_local"]  # as it would have been written
 
@@ -178,7 +183,7 @@ def test_another_pre_tokeniser_is_refused(tokenizer, folder, monkeypatch):
     theirs = AutoTokenizer.from_pretrained(folder)
     with pytest.raises(InputError, match="pre-tokeniser"):
         require_same_tokenizer(theirs.backend_tokenizer, tokenizer.backend_tokenizer, folder)
-    monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", lambda _: theirs)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", lambda _, **__: theirs)
     with pytest.raises(InputError, match=r"tokenizer\.json: the loaded tokenizer has another pre-tokeniser"):
         load_tokenizer(folder)
 
@@ -257,6 +262,43 @@ def test_words_begin_where_the_pre_tokeniser_cuts(unigram, texts):
         words = encode_plain(unigram, text).word_ids()
         assert starts == [True, *[i == 0 or words[i] != words[i - 1] for i in range(len(words))], True]
         assert len(ids) == len(starts)
+
+
+def in_pieces(some, text: str) -> int:
+    """How many pieces a text is encoded in; the tokens are those of the whole."""
+    whole = encode_plain(some, text, return_offsets_mapping=True)
+    words = whole.word_ids()
+    places = zip(whole["input_ids"], (first for first, _ in whole["offset_mapping"]), strict=True)
+    assert encode_ids(some, text) == whole["input_ids"]
+    assert [*encode_places(some, text)] == [*places]
+    ((ids, starts),) = encode_words(some, [text])
+    assert [ids] == [*encode_documents(some, [text])] == [[some.bos_token_id, *whole["input_ids"], some.eos_token_id]]
+    assert starts == [True, *[word != last for last, word in zip([None, *words], words, strict=False)], True]
+    found = [*pieces(some, text)]
+    assert "".join(piece for _, piece in found) == text
+    assert all(text.startswith(piece, begin) for begin, piece in found)
+    return len(found)
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "\n\n", " \n  ", ", "])
+def test_a_long_text_is_encoded_in_pieces_with_the_tokens_of_the_whole(tokenizer, unigram, between, monkeypatch):
+    monkeypatch.setattr(tokens, "BATCH", 150)
+    monkeypatch.setattr(tokens, "AROUND", 40)
+    text = between.join(WORDS * 6)
+    assert in_pieces(tokenizer, text) > 3
+    assert in_pieces(unigram, text) > 3
+    assert in_pieces(tokenizer, "ক" * 400) == in_pieces(unigram, "ক" * 400) == 1  # nowhere between two words
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=TEXT)
+def test_any_long_text_keeps_its_tokens(tokenizer, unigram, text):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tokens, "BATCH", 150)
+        patched.setattr(tokens, "AROUND", 60)
+        long = f"{text} পড়ে\nচাঁদ {text}" * 12
+        for some in (tokenizer, unigram):
+            in_pieces(some, long)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "unigram"])

@@ -3,13 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from test_configuration import SCHEMA, small
 from test_project import project
 
 from kalam.configuration.cross_validation import folded_runs, folds, rows_folder
-from kalam.configuration.resolve import Validator, resolve
+from kalam.configuration.resolve import resolve
 from kalam.configuration.schema import with_lists
-from kalam.configuration.side_by_side import reported, side_by_side
+from kalam.configuration.side_by_side import entries, reported, side_by_side
 from kalam.configuration.variants import value_name
 from kalam.export.convertible import export_contradictions
 from kalam.files.errors import InputError
@@ -143,7 +144,7 @@ def test_only_what_has_one_value_in_the_schema_may_have_several():
     lora = next(b["then"]["properties"]["lora"] for b in run["allOf"] if "lora" in b["then"]["properties"])
     assert {key for key, entry in lora["properties"].items() if "then" not in entry} == {"targets"}
     assert all("then" in entry for entry in run["properties"]["training"]["properties"].values())
-    Validator.check_schema(with_lists(SCHEMA))
+    Draft202012Validator.check_schema(with_lists(SCHEMA))
 
 
 def test_another_value_or_no_folds_leave_the_other_runs_what_they_are():
@@ -261,3 +262,14 @@ def test_runs_of_one_task_on_one_text_stand_side_by_side():
     assert reported(found)["three"] == ["three.fold1", "three.fold2", "three.fold3"]
     assert reported(found)["other"] == ["other"]
     assert side_by_side(project()) == []
+
+
+def test_the_page_speaks_of_candidates_where_some_are_compared():
+    found = project(models__xlmr=XLMR, runs__mlm=MLM, runs__folded=ONE | {"folds": 2})
+    assert entries(found) == [
+        {"run": "adapt", "runs": ["adapt"], "page": "Continuations", "candidates": True},
+        {"run": "folded", "runs": ["folded.fold1", "folded.fold2"], "page": "Continuations", "candidates": True},
+        {"run": "mlm", "runs": ["mlm"], "page": "Fillings", "candidates": False},
+    ]
+    found["candidates"]["models"] = []  # none is compared, and there is no table
+    assert [entry["candidates"] for entry in entries(found)] == [False, False, False]

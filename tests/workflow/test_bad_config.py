@@ -306,9 +306,8 @@ def test_the_workflow_refuses_what_the_command_line_says(finished_copy, argument
     refused(finished_copy, COMMAND_LINE[argument], "--config", argument)
 
 
-@pytest.mark.parametrize("name", ["one glob of two without a file", "site that is not there"])
-def test_old_results_of_a_source_that_is_not_there_are_no_excuse(finished_copy, name):
-    change, line = GONE[name]
+def test_old_results_of_a_source_that_is_not_there_are_no_excuse(finished_copy):
+    change, line = GONE["one glob of two without a file"]
     with finished_copy.changed() as section:
         change(section)
     refused(finished_copy, line)
@@ -332,3 +331,29 @@ def test_a_file_of_a_part_that_is_not_configured_has_no_rule(finished_copy, name
 def test_a_file_of_a_source_that_is_not_configured_is_refused(finished_copy, folder):
     line = "projects.bangla.datasets.text.sources: missing key other, of which a file is wanted"
     refused(finished_copy, line, f"results/bangla/data/text/{folder}/other.jsonl")
+
+
+def test_a_key_that_stands_twice_in_the_file_is_refused(project):
+    file = project / "config/config.yaml"
+    written = file.read_text(encoding="utf-8")
+    file.write_text(f"{written}\nseed: 1\nseed: 2\n", encoding="utf-8")
+    last = len(written.splitlines()) + 3
+    refused(project, f"the top level: seed stands there twice (lines {last - 1} and {last}); allowed is once")
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        (
+            "exports.txt",
+            "missing key exports, of which exports.txt is made; allowed is exports: {runs: [...]}, with some",
+        ),
+        ("candidates.tsv", "missing key models, of which candidates.tsv is made; allowed is models: {...}, see config"),
+        ("ppl.txt", "missing key runs, of which ppl.txt is made; allowed is runs: {...}, see config/README.md"),
+    ],
+)
+def test_a_file_of_a_section_that_is_missing_is_refused_with_what_to_add(project, file, line):
+    with project.changed() as section:
+        for key in ("exports", "runs", "candidates", "models"):
+            section.pop(key, None)
+    refused(project, f"projects.bangla: {line}", f"results/bangla/{file}")

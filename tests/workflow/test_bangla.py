@@ -4,9 +4,10 @@ import csv
 import os
 import random
 import re
+from pathlib import Path
 
 import pytest
-from pipeline import MINUTES, RESULTS, Project, end
+from pipeline import MINUTES, RESULTS, Project, end, files_named
 
 MODELS = ("llama", "xglm")
 SPLITS = ("train", "validation", "test")
@@ -61,6 +62,12 @@ def test_every_output_snakemake_knows_of_is_there_and_current(finished_copy):
     rows = [line.split("\t") for line in summary.splitlines() if line.startswith("results/")]
     assert len(rows) > len(DECLARED) / 2
     assert {(status, plan) for *_, status, plan in rows} == {("ok", "no update")}
+
+
+def test_the_page_names_files_that_are_there(finished):
+    named = files_named((finished / RESULTS / "ppl.txt").read_text(encoding="utf-8"))
+    assert {Path(name).name for name in named} == {"curves.svg", "page.html", "metrics.tsv", "candidates.tsv"}
+    assert [name for name in named if not (finished / RESULTS / name).is_file()] == []
 
 
 @pytest.mark.parametrize("register", ["prose", "verse"])
@@ -151,14 +158,28 @@ def test_touching_every_file_runs_nothing(finished_copy, order):
     assert finished_copy.plan().jobs == {}
 
 
-def test_two_runs_from_nothing_give_the_same_bytes(finished, finished_copy):
-    """Every file of the results, models and adapter included; each run has its own hash seed, and this one real
-    processes, as its users have."""
-    finished_copy.forget()
-    process = finished_copy.start()
+def made_anew(project: Project, *targets: Path) -> dict[str, str]:
+    """The digests of what is made from nothing in real processes, as users have them, with a hash seed of their own."""
+    project.forget()
+    process = project.start(*targets)
     try:
         status = process.wait(10 * MINUTES)
     finally:
         end(process)
-    assert status == 0, (finished_copy / "snakemake.out").read_text(encoding="utf-8")
-    assert finished_copy.digests() == finished.digests()
+    assert status == 0, (project / "snakemake.out").read_text(encoding="utf-8")
+    return project.digests()
+
+
+def test_a_model_from_nothing_has_the_same_bytes_again(finished, finished_copy):
+    """The same of adapters is in tests/unit/test_runs.py."""
+    model = RESULTS / "models/llama"
+    made = made_anew(finished_copy, model / "meta.json")
+    splits = {str(RESULTS / f"data/text/{split}.jsonl") for split in SPLITS}
+    assert made.keys() > {str(model / "model.safetensors"), *splits}
+    assert made.items() <= finished.digests().items()
+
+
+@pytest.mark.slow
+def test_two_runs_from_nothing_give_the_same_bytes(finished, finished_copy):
+    """Every file of the results, models and adapter included."""
+    assert made_anew(finished_copy) == finished.digests()

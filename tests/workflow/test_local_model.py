@@ -60,31 +60,58 @@ def with_models(project: Project, **paths: Path) -> None:
         section["models"] = {name: {"kind": "local", "path": str(path)} for name, path in paths.items()}
 
 
-def test_two_local_models_compete_and_the_better_one_is_adapted(finished_copy, qwens):
+def test_local_models_and_one_with_more_pieces_compete_and_are_adapted(finished_copy, qwens):
+    """In one run: the best is adapted, and so is the one with more pieces, whose new rows are trained."""
     project = finished_copy
     with_models(project, one=qwens / "one", two=qwens / "two")
+    with project.changed() as section:
+        section["models"]["more"] = {"kind": "extended", "base": "one", "pieces": 60, "parts": ["verse"]}
+        section["runs"]["widened"] = section["runs"]["adapt"] | {"base": "more", "parts": ["prose", "verse"]}
     jobs = project.run().jobs
-    assert jobs["fetch_model"] == jobs["score_model"] == 2
+    assert (jobs["fetch_model"], jobs["extend_model"], jobs["score_model"], jobs["train_run"]) == (2, 1, 3, 2)
     assert not {"collect", "clean", "merge", "split", "pretrain", "tokenise_model"} & jobs.keys()
+    check_that_the_better_one_is_adapted(project)
+    check_that_every_document_is_scored(project, "one")
+    check_that_new_pieces_are_used_and_trained(project)
+    assert project.plan().jobs == {}
+    with project.changed() as section:
+        section["models"]["more"]["pieces"] = 50
+    again = project.plan(RESULTS / "runs/widened/report.txt").jobs
+    assert again["extend_model"] == again["score_model"] == again["train_run"] == 1
+    assert "fetch_model" not in again
 
+
+def check_that_the_better_one_is_adapted(project: Project) -> None:
     best = project.json(RESULTS / "models/best.json")["model"]
-    (other,) = {"one", "two"} - {best}
+    others = {"one", "two", "more"} - {best}
     text = (project / RESULTS / "ppl.txt").read_text(encoding="utf-8")
     for register in ("verse", "prose"):
         lines = text.split(f"Register {register} ")[1].split("\n\n")[0].splitlines()[2:]
-        labels = [re.split(r"  +", line)[0] for line in lines]
-        assert labels[2:] == [f"candidate {other}", f"base {best}", f"adapted {best}"]
-    meta = project.json(RESULTS / "models" / best / "meta.json")
-    assert meta["model_type"] == "qwen2"
-    assert project.json(ADAPTER)["identity"]["base"] == meta["digest"]
-    assert (project / RESULTS / "models" / best / "model.safetensors").is_symlink(), "weights are not copied"
+        *_, first, second, base, adapted = [re.split(r"  +", line)[0] for line in lines]
+        assert {first, second} == {f"candidate {other}" for other in others}
+        assert (base, adapted) == (f"base {best}", f"adapted {best}")
+    assert project.json(ADAPTER)["identity"]["base"] == project.json(RESULTS / "models" / best / "meta.json")["digest"]
+    assert project.json(RESULTS / "models/two/meta.json")["model_type"] == "qwen2"
+    assert (project / RESULTS / "models/two/model.safetensors").is_symlink(), "weights are not copied"
 
-    rows = project.rows(RESULTS / "models" / best / "scores/text.test.jsonl")
+
+def check_that_every_document_is_scored(project: Project, model: str) -> None:
+    rows = project.rows(RESULTS / "models" / model / "scores/text.test.jsonl")
     documents = {row["id"]: row for row in project.rows(RESULTS / "data/text/test.jsonl")}
     assert {row["id"] for row in rows} == documents.keys()
     assert all(row["bytes"] == len(documents[row["id"]]["text"].encode()) for row in rows)
     assert all(0 < row["nll"] < 1e5 and not row["failure"] for row in rows)
-    assert project.plan().jobs == {}
+
+
+def check_that_new_pieces_are_used_and_trained(project: Project) -> None:
+    rows = read_tsv(project / RESULTS / "models/more/tokens_per_byte.tsv")
+    assert [row["register"] for row in rows] == ["prose", "verse"]
+    assert all(int(row["base_tokens"]) > int(row["extended_tokens"]) > 0 for row in rows)
+    config = project.json(RESULTS / "runs/widened/adapter/adapter_config.json")
+    added = list(range(*project.json(RESULTS / "models/more/meta.json")["added"]))
+    assert config["trainable_token_indices"] == {"model.embed_tokens": added, "lm_head": added}
+    text = (project / RESULTS / "ppl.txt").read_text(encoding="utf-8")
+    assert "adapted more" in text.split("run widened")[1]
 
 
 def test_two_projects_may_give_one_name_to_different_kinds(finished_copy, qwens):
@@ -115,31 +142,6 @@ def test_a_local_model_is_one_candidate_among_scratch_ones(finished_copy, qwens)
     assert not {"pretrain", "tokenise_model", "floors"} & jobs.keys()
 
 
-def test_a_model_with_more_pieces_is_a_candidate_and_is_adapted(finished_copy, qwens):
-    """A run trains its new rows with the adapter; one setting of it makes that model anew and no other."""
-    project = finished_copy
-    with_models(project, one=qwens / "one")
-    with project.changed() as section:
-        section["models"]["more"] = {"kind": "extended", "base": "one", "pieces": 60, "parts": ["verse"]}
-        section["runs"]["adapt"] |= {"base": "more", "parts": ["prose", "verse"]}  # none is left for the floor
-    jobs = project.run().jobs
-    assert (jobs["extend_model"], jobs["fetch_model"], jobs["score_model"]) == (1, 1, 2)
-    rows = read_tsv(project / RESULTS / "models/more/tokens_per_byte.tsv")
-    assert [row["register"] for row in rows] == ["prose", "verse"]
-    assert all(int(row["base_tokens"]) > int(row["extended_tokens"]) > 0 for row in rows)
-    config = project.json(ADAPTER.parent / "adapter/adapter_config.json")
-    added = list(range(*project.json(RESULTS / "models/more/meta.json")["added"]))
-    assert config["trainable_token_indices"] == {"model.embed_tokens": added, "lm_head": added}
-    text = (project / RESULTS / "ppl.txt").read_text(encoding="utf-8")
-    assert "adapted more" in text
-    assert project.plan().jobs == {}
-    with project.changed() as section:
-        section["models"]["more"]["pieces"] = 50
-    again = project.plan().jobs
-    assert again["extend_model"] == again["score_model"] == again["train_run"] == 1
-    assert "fetch_model" not in again
-
-
 @pytest.fixture
 def fetched(finished_copy: Project, qwens: Path, tmp_path: Path) -> tuple[Project, Path]:
     """A project that has fetched the model `own`, and the folder it came from."""
@@ -147,11 +149,10 @@ def fetched(finished_copy: Project, qwens: Path, tmp_path: Path) -> tuple[Projec
     shutil.copytree(qwens / "one", folder)
     with_models(finished_copy, own=folder)
     finished_copy.run(RESULTS / "models/own/meta.json")
-    assert finished_copy.plan(RESULTS / "models/own/meta.json").jobs == {}
     return finished_copy, folder
 
 
-def test_a_touched_model_is_not_fetched_again_a_changed_one_is(fetched, qwens):
+def test_a_touched_model_is_not_fetched_again_a_changed_one_is_and_nothing_of_it_stays(fetched, qwens):
     project, folder = fetched
     digest = project.json(RESULTS / "models/own/meta.json")["digest"]
     for file in folder.iterdir():
@@ -162,9 +163,6 @@ def test_a_touched_model_is_not_fetched_again_a_changed_one_is(fetched, qwens):
     project.run(RESULTS / "models/own/meta.json")
     assert project.json(RESULTS / "models/own/meta.json")["digest"] != digest
 
-
-def test_nothing_of_the_old_folder_is_left_when_the_path_changes(fetched, qwens):
-    project, folder = fetched
     (folder / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
     project.run(RESULTS / "models/own/meta.json")
     assert (project / RESULTS / "models/own/chat_template.jinja").exists()

@@ -28,7 +28,8 @@ def check_that_the_older_edition_is_found_to_be_the_same_books(real: Project) ->
     dropped = real.rows(f"{RESULTS}/data/text/merged.dropped.jsonl")
     older = [row for row in dropped if row["source"] == "books_2020"]
     assert len(older) > 300
-    assert {row["reason"] for row in older} == {"duplicate", "near_duplicate"}
+    reasons = {row["reason"] for row in older}
+    assert {"duplicate", "near_duplicate"} <= reasons <= {"duplicate", "near_duplicate", "contained"}
 
 
 def check_that_splits_share_no_group_and_text_keeps_joiners_and_lines(real: Project) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline import ROOT, TRAINING, Outcome, Project, made_once
+from pipeline import ROOT, TRAINING, Outcome, Project, files_named, made_once
 
 RESULTS = Path("results/tamil")
 OWN = {"licence": "CC0-1.0", "author": "Kalam", "retrieved": "2026-01-01"}
@@ -63,7 +63,7 @@ TAMIL = {
             "training": SHORT,
         },
     },
-    "evaluation": {"context": 256, "stride": 128, "floor_orders": [2, 3], "resamples": 100},
+    "evaluation": {"context": 256, "stride": 128, "floor_orders": [2, 3], "resamples": 100, "continuations": 1},
     "runs": {
         "mlm": {
             "task": "masked",
@@ -139,6 +139,12 @@ def test_every_run_has_its_part_of_the_page(tamil):
     ]
     assert "base gemma after adapt" in text
     assert "base gemma after again" in text
+
+
+def test_the_page_names_files_that_are_there(tamil):
+    named = files_named((tamil / RESULTS / "ppl.txt").read_text(encoding="utf-8"))
+    assert {Path(name).name for name in named} == {"curves.svg", "page.html", "metrics.tsv", "candidates.tsv"}
+    assert [name for name in named if not (tamil / RESULTS / name).is_file()] == []
 
 
 def test_a_masked_run_is_measured_on_both_splits_beside_its_floor_and_its_base(tamil):

@@ -40,4 +40,4 @@ def evaluate(about, base, systems, digests, resamples, seed) -> Evaluation:
 
 
 def page(title, language, load, tokenizer, rows, **_) -> str:
-    return f"<!DOCTYPE html><title>{title}</title><p lang={language}>{turned(rows['test'][0]['text'])}"
+    return f"<!DOCTYPE html><title>{title}</title><p lang={language}>{turned(next(iter(rows['test']))['text'])}"
