@@ -20,19 +20,18 @@ class Rewriter:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
-        from tokenizers.pre_tokenizers import ByteLevel
+        from transformers.convert_slow_tokenizer import bytes_to_unicode
 
         self.backend = tokenizer.backend_tokenizer
         model = json.loads(self.backend.to_str())["model"]
         vocabulary = self.backend.get_vocab(with_added_tokens=False)
-        alphabet = sorted(ByteLevel.alphabet())
-        if model["type"] != "BPE" or not vocabulary.keys() >= set(alphabet):
+        self.bytes = {symbol: byte for byte, symbol in bytes_to_unicode().items()}
+        if model["type"] != "BPE" or not vocabulary.keys() >= self.bytes.keys():
             raise InputError(f"{tokenizer.name_or_path}: bpe_dropout needs a byte-level BPE, not {model['type']}")
         self.ids = {piece: token for piece, token in vocabulary.items() if token not in tokenizer.all_special_ids}
         self.pieces = {token: piece for piece, token in self.ids.items()}
         pairs = (tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"])
         self.ranks = {pair: rank for rank, pair in enumerate(pairs)}
-        self.bytes = dict(zip(byte_alphabet(), range(256), strict=True))
 
     def __call__(self, tokens: Sequence[int], share: float, random: Random) -> list[int]:
         """The tokens with that share of merges left out; special ones stay as they are."""
@@ -78,10 +77,3 @@ class Rewriter:
                 break
             symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
         return symbols
-
-
-def byte_alphabet() -> list[str]:
-    """The character that stands for each byte in byte-level BPE (Radford et al. 2019): itself where it can be seen."""
-    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = iter(range(256, 512))
-    return [chr(byte) if byte in seen else chr(next(others)) for byte in range(256)]

@@ -8,25 +8,8 @@ REST_OF_TAG = re.compile(r"""(?:=\s*+"[^"]*"|=\s*+'[^']*'|[^>])*+>""")
 # what has no end tag, and what holds no elements
 VOID = {"area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 RAW = {"script", "style", "textarea", "title", "iframe", "noembed", "xmp"}
-INLINE = {
-    "abbr",
-    "b",
-    "bdi",
-    "bdo",
-    "big",
-    "cite",
-    "code",
-    "em",
-    "font",
-    "i",
-    "mark",
-    "q",
-    "s",
-    "small",
-    "span",
-    "strong",
-}
-INLINE |= {"a", "sub", "sup", "tt", "u"}
+INLINE = {"a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span"}
+INLINE |= {"strong", "sub", "sup", "tt", "u"}
 
 
 def flatten(text: str, depth: int) -> str:

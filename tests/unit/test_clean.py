@@ -1,6 +1,7 @@
 """Cleaning: what is kept, what is dropped and why, and that the figures add up."""
 
 import pytest
+from cleaning import SETTINGS, VERSE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,15 +9,6 @@ from kalam.corpus.clean import clean, clean_file
 from kalam.data.filtering import write_filtered
 from kalam.files.digests import digest_text
 from kalam.files.jsonl import read_json, read_jsonl, write_jsonl
-
-SETTINGS = {
-    "min_characters": 20,
-    "max_characters": 400,
-    "min_script_fraction": 0.7,
-    "max_repeated_lines": 0.4,
-    "max_symbols": 0.3,
-}
-VERSE = "আজি ঝরো ঝরো মুখর বাদলদিনে\nজানি নে, জানি নে কিছুতে কেন মন লাগে না॥"
 
 
 def document(text, **fields):

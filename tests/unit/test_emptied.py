@@ -1,6 +1,7 @@
 """A source that a step empties is told there, with what was dropped put where the user can look."""
 
 import pytest
+from cleaning import SETTINGS, VERSE
 from collecting import FILES, write
 
 from kalam.corpus.clean import clean_file, gather_cleaned
@@ -9,14 +10,6 @@ from kalam.corpus.emptied import dropped_beside
 from kalam.files.errors import InputError
 from kalam.files.jsonl import read_jsonl, write_jsonl
 
-SETTINGS = {
-    "min_characters": 20,
-    "max_characters": 400,
-    "min_script_fraction": 0.7,
-    "max_repeated_lines": 0.4,
-    "max_symbols": 0.3,
-}
-VERSE = "আজি ঝরো ঝরো মুখর বাদলদিনে\nজানি নে, জানি নে কিছুতে কেন মন লাগে না॥"
 TAMIL = "அகர முதல எழுத்தெல்லாம் ஆதி\nபகவன் முதற்றே உலகு."
 
 
